@@ -1,0 +1,89 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+/// Every limit of the system, in one page. Each has a name, a consequence (in its comment) and a
+/// counter where the limit is enforced. `rpicluster status -o json` shows the counters.
+namespace rpic::limits {
+
+using namespace std::chrono_literals;
+
+// Peers that have not proved who they are: until the TLS handshake is complete, or until the first
+// valid frame of a plain peer.
+inline constexpr std::size_t unauthenticated_frame_bytes = 4 * 1024;  // more: closed
+inline constexpr auto unauthenticated_time = 5s;           // counted from the accept; later: closed
+inline constexpr auto unauthenticated_time_crowded = 1s;   // the same while accepting is paused
+inline constexpr std::size_t unauthenticated_peers = 256;  // more: accepting pauses
+inline constexpr std::size_t unauthenticated_per_address = 16;  // more: the oldest that sent
+                                                                // nothing is closed
+inline constexpr auto unauthenticated_grace = 300ms;  // no connection younger than this is closed
+                                                      // for its neighbours' sake
+inline constexpr auto hello_time = 10s;  // from the accept to the hello of an encrypted peer
+
+// Frames.
+inline constexpr std::size_t control_frame_bytes = 64 * 1024;  // more: the connection is closed
+inline constexpr std::size_t raw_tail_bytes = 256 * 1024;      // more: the connection is closed
+inline constexpr int json_depth = 16;                          // deeper: the connection is closed
+inline constexpr std::size_t page_bytes = 48 * 1024;  // longer lists are sent in several frames
+
+// What waits to be sent to one peer.
+inline constexpr std::size_t outbox_soft_bytes = 1024 * 1024;      // above: no new work for it
+inline constexpr std::size_t outbox_hard_bytes = 4 * 1024 * 1024;  // above: closed
+inline constexpr auto write_stall = 20s;  // no byte accepted by the peer for so long: closed
+
+// One turn of the loop.
+inline constexpr std::size_t read_bytes = 64 * 1024;  // read from one peer before the next is served
+
+// Text that a peer reports about itself: longer is cut.
+inline constexpr std::size_t name_chars = 63;    // names of nodes and tokens: a DNS label
+inline constexpr std::size_t text_chars = 256;   // hostname, CPU model, reasons
+inline constexpr std::size_t labels = 64;        // per node: more are dropped
+inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into the log
+
+// Nodes and keys.
+inline constexpr std::size_t nodes = 20'000;          // more: the join is refused
+inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown
+inline constexpr auto plain_node_kept = 10min;        // after its connection ended: forgotten
+inline constexpr std::size_t tokens = 1'000;          // more: `token create` is refused
+
+// Logging about peers: one line at once for each class and address, then one a minute.
+inline constexpr auto peer_log_interval = 60s;
+inline constexpr std::size_t peer_log_entries = 1024;  // further addresses share one entry
+inline constexpr std::size_t log_file_bytes = 10 * 1024 * 1024;  // larger: rotated
+inline constexpr std::size_t log_files = 3;                      // older: deleted
+
+// Liveness. A node beats every `heartbeat`; silence makes it suspect, then lost.
+inline constexpr auto heartbeat = 5s;
+inline constexpr auto heartbeat_min = 50ms;  // --heartbeat accepts from here ...
+inline constexpr auto heartbeat_max = 10s;   // ... to here: below suspect_after with room for one loss
+inline constexpr auto suspect_after = 15s;
+inline constexpr auto lost_after = 20s;
+inline constexpr auto lost_after_master_start = 90s;
+inline constexpr auto master_silence = 15s;  // a slave that hears nothing for so long reconnects
+
+// Reconnecting.
+inline constexpr auto reconnect_first = 200ms;
+inline constexpr auto reconnect_early_max = 5s;   // in the first part of an outage ...
+inline constexpr auto reconnect_early_part = 10min;  // ... which is this long
+inline constexpr auto reconnect_max = 60s;        // the figure of the seed texts
+inline constexpr auto refused_retry = 60s;        // after a refused key
+inline constexpr auto connect_time = 5s;          // for one address
+inline constexpr auto resolve_time = 10s;
+
+// Stopping.
+inline constexpr auto stop_time = 2s;
+
+// The web page.
+inline constexpr std::size_t web_connections = 256;     // more: accepting pauses
+inline constexpr std::size_t web_header_bytes = 8 * 1024;  // more: 431
+inline constexpr auto web_request_time = 10s;           // slower: closed
+inline constexpr auto web_idle_time = 60s;              // kept alive without a request: closed
+inline constexpr std::size_t web_viewers = 64;          // event streams; more: 503
+inline constexpr std::size_t web_viewer_outbox_bytes = 1024 * 1024;  // behind by more: dropped
+
+// Files read at start.
+inline constexpr std::size_t config_bytes = 1024 * 1024;  // larger: refused
+inline constexpr std::size_t key_file_bytes = 4 * 1024;   // larger: refused
+
+}  // namespace rpic::limits

@@ -1,0 +1,342 @@
+#pragma once
+
+#include <boost/describe/class.hpp>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+/// Everything that travels between the programs of one cluster, as plain structs, in one page.
+///
+/// On the wire a message is {"type": T, "payload": P} ended by one "\r"; T is `type_name`, P an
+/// object with the described members. Unknown members are ignored and missing ones keep their
+/// default, so that two neighbouring versions understand each other. docs/protocol.md is the
+/// description for people who write a peer of their own; the seed texts' own protocol, which
+/// `--plain` opens, is in plain_messages.hpp.
+namespace rpic {
+
+inline constexpr int protocol_version = 1;
+
+// ---------------------------------------------------------------- what a node is and how it feels
+
+/// What a machine is. Told once per connection.
+struct MachineFacts {
+    std::string hostname;
+    std::string arch;         // of the programs, in Debian's names: amd64 arm64 armhf armel i386
+    std::string kernel_arch;  // machine of uname(2): x86_64 aarch64 armv7l armv6l
+    std::string cpu;          // model, for display
+    std::int64_t cpu_cores = 0;  // that may be used: a container's limit counts, not the host's
+    std::int64_t ram_bytes = 0;  // that may be used, likewise
+    std::string os;              // PRETTY_NAME of os-release(5)
+    std::string kernel;          // release of uname(2)
+};
+BOOST_DESCRIBE_STRUCT(MachineFacts, (),
+                      (hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel))
+
+/// How a machine feels. Told with every heartbeat; what a machine cannot measure is null.
+struct Vitals {
+    std::optional<double> cpu_percent;  // 0 to 100 over all usable cores, since the last heartbeat
+    std::optional<std::int64_t> ram_available_bytes;
+    std::optional<double> load_1m;
+    std::optional<double> temperature_c;
+    std::optional<bool> undervoltage;
+    std::optional<bool> throttled;
+};
+BOOST_DESCRIBE_STRUCT(Vitals, (),
+                      (cpu_percent, ram_available_bytes, load_1m, temperature_c, undervoltage,
+                       throttled))
+
+/// A node as people and scripts see it: the `node` of `rpicluster nodes -o json` and of the HTTP
+/// API. These names are a contract.
+struct NodeView {
+    std::string id;
+    std::string name;
+    std::string state;  // online | suspect | lost | removed
+    bool draining = false;
+    bool quarantined = false;
+    std::vector<std::string> unwell;  // reasons, in words
+    std::string role;                 // worker | basic | webserver
+    bool plain = false;
+    std::string address;  // IP:PORT of its connection, or of its last one
+    std::string hostname;
+    std::string arch;
+    std::string kernel_arch;
+    std::string cpu;
+    std::int64_t cpu_cores = 0;
+    std::int64_t ram_bytes = 0;
+    std::string os;
+    std::string kernel;
+    std::string version;  // of the slave; empty for plain ones
+    std::map<std::string, std::string> labels;
+    Vitals vitals;
+    std::optional<double> last_seen_seconds;  // since the last byte from it; null: not since the
+                                              // master started
+    std::int64_t running_tasks = 0;
+};
+BOOST_DESCRIBE_STRUCT(NodeView, (),
+                      (id, name, state, draining, quarantined, unwell, role, plain, address,
+                       hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel, version,
+                       labels, vitals, last_seen_seconds, running_tasks))
+
+/// The master as people and scripts see it: the `master` of the HTTP API.
+struct MasterView {
+    MachineFacts machine;
+    Vitals vitals;
+    std::string version;
+    double uptime_seconds = 0;
+    std::int64_t rss_bytes = 0;
+    std::map<std::string, std::int64_t> nodes;  // state -> how many
+};
+BOOST_DESCRIBE_STRUCT(MasterView, (), (machine, vitals, version, uptime_seconds, rss_bytes, nodes))
+
+// ---------------------------------------------------------------------------------- first contact
+
+/// First message of every encrypted connection, from the side that connected.
+struct Hello {
+    static constexpr std::string_view type_name = "hello";
+    std::string version;
+    int protocol = 0;
+    std::string peer;  // node | client
+    // The rest is a node's.
+    std::string role;         // worker | basic | webserver
+    std::string name;         // wished for; the welcome says which one it became
+    std::string fingerprint;  // of the board or container
+    std::string boot_id;      // /proc/sys/kernel/random/boot_id
+    double heartbeat_seconds = 0;
+    MachineFacts machine;
+    std::map<std::string, std::string> labels;
+};
+BOOST_DESCRIBE_STRUCT(Hello, (),
+                      (version, protocol, peer, role, name, fingerprint, boot_id,
+                       heartbeat_seconds, machine, labels))
+
+/// The master's answer to a hello that it accepts.
+struct Welcome {
+    static constexpr std::string_view type_name = "welcome";
+    std::string version;
+    int protocol = 0;
+    std::string cluster;  // id of this cluster, made with its store
+    // The rest is for nodes.
+    std::string node_id;
+    std::string name;
+    std::string node_key;  // only after a join: the key of this node from now on
+};
+BOOST_DESCRIBE_STRUCT(Welcome, (), (version, protocol, cluster, node_id, name, node_key))
+
+/// A node has its key on disk: only now may the master count on it.
+struct KeyStored {
+    static constexpr std::string_view type_name = "key_stored";
+};
+BOOST_DESCRIBE_STRUCT(KeyStored, (), ())
+
+/// The master ends the connection and says why.
+struct Refused {
+    static constexpr std::string_view type_name = "refused";
+    std::string code;  // removed | replaced | protocol | role | full | stopping
+    std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(Refused, (), (code, reason))
+
+/// Answer to a message that is unknown or does not make sense; the connection lives.
+struct BadMessage {
+    static constexpr std::string_view type_name = "bad_message";
+    std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(BadMessage, (), (reason))
+
+/// The sender ends the connection on purpose (SIGTERM).
+struct Bye {
+    static constexpr std::string_view type_name = "bye";
+    std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(Bye, (), (reason))
+
+// --------------------------------------------------------------------------------- node <-> master
+
+struct Heartbeat {
+    static constexpr std::string_view type_name = "heartbeat";
+    std::int64_t sequence = 0;
+    Vitals vitals;
+};
+BOOST_DESCRIBE_STRUCT(Heartbeat, (), (sequence, vitals))
+
+struct HeartbeatAck {
+    static constexpr std::string_view type_name = "heartbeat_ack";
+    std::int64_t sequence = 0;
+};
+BOOST_DESCRIBE_STRUCT(HeartbeatAck, (), (sequence))
+
+// Watching: a webserver (or a client) is told about every node once, then about each change.
+
+struct Watch {
+    static constexpr std::string_view type_name = "watch";
+};
+BOOST_DESCRIBE_STRUCT(Watch, (), ())
+
+struct NodesChanged {
+    static constexpr std::string_view type_name = "nodes_changed";
+    std::vector<NodeView> nodes;    // new or changed
+    std::vector<std::string> gone;  // ids
+    bool complete = false;          // the first picture ends with this one
+};
+BOOST_DESCRIBE_STRUCT(NodesChanged, (), (nodes, gone, complete))
+
+struct MasterChanged {
+    static constexpr std::string_view type_name = "master_changed";
+    MasterView master;
+};
+BOOST_DESCRIBE_STRUCT(MasterChanged, (), (master))
+
+/// A webserver asks what a token that came with a request may do.
+struct CheckToken {
+    static constexpr std::string_view type_name = "check_token";
+    std::int64_t id = 0;
+    std::string token;
+};
+BOOST_DESCRIBE_STRUCT(CheckToken, (), (id, token))
+
+struct TokenChecked {
+    static constexpr std::string_view type_name = "token_checked";
+    std::int64_t id = 0;
+    std::string role;  // viewer | submit | admin; empty: unknown, expired or revoked
+};
+BOOST_DESCRIBE_STRUCT(TokenChecked, (), (id, role))
+
+// ------------------------------------------------------------------------------- client <-> master
+// Requests carry an id which their answers repeat; answers of several requests may interleave.
+
+struct ListNodes {
+    static constexpr std::string_view type_name = "list_nodes";
+    std::int64_t id = 0;
+};
+BOOST_DESCRIBE_STRUCT(ListNodes, (), (id))
+
+struct NodeList {
+    static constexpr std::string_view type_name = "node_list";
+    std::int64_t id = 0;
+    std::vector<NodeView> nodes;
+    bool more = false;  // another page follows
+};
+BOOST_DESCRIBE_STRUCT(NodeList, (), (id, nodes, more))
+
+struct GetStatus {
+    static constexpr std::string_view type_name = "get_status";
+    std::int64_t id = 0;
+};
+BOOST_DESCRIBE_STRUCT(GetStatus, (), (id))
+
+struct Status {
+    static constexpr std::string_view type_name = "status";
+    std::int64_t id = 0;
+    std::string master_version;
+    std::string cluster;
+    std::map<std::string, std::int64_t> nodes;  // online, suspect, lost -> how many
+    std::int64_t nodes_unwell = 0;
+    std::map<std::string, std::int64_t> jobs;  // state -> how many
+    std::int64_t rss_bytes = 0;
+    std::int64_t bytes_written = 0;  // to disk, since the start
+    double uptime_seconds = 0;
+    std::map<std::string, std::int64_t> counters;  // what was refused, closed, dropped
+};
+BOOST_DESCRIBE_STRUCT(Status, (),
+                      (id, master_version, cluster, nodes, nodes_unwell, jobs, rss_bytes,
+                       bytes_written, uptime_seconds, counters))
+
+/// The join key, after replacing it when `rotate` is set.
+struct GetJoinKey {
+    static constexpr std::string_view type_name = "get_join_key";
+    std::int64_t id = 0;
+    bool rotate = false;
+};
+BOOST_DESCRIBE_STRUCT(GetJoinKey, (), (id, rotate))
+
+struct JoinKey {
+    static constexpr std::string_view type_name = "join_key";
+    std::int64_t id = 0;
+    std::string join_key;
+};
+BOOST_DESCRIBE_STRUCT(JoinKey, (), (id, join_key))
+
+struct CreateToken {
+    static constexpr std::string_view type_name = "create_token";
+    std::int64_t id = 0;
+    std::string role;  // viewer | submit | admin
+    std::string name;
+    std::int64_t ttl_seconds = 0;  // 0: for ever
+};
+BOOST_DESCRIBE_STRUCT(CreateToken, (), (id, role, name, ttl_seconds))
+
+struct TokenCreated {
+    static constexpr std::string_view type_name = "token_created";
+    std::int64_t id = 0;
+    std::string token;
+    std::string name;
+};
+BOOST_DESCRIBE_STRUCT(TokenCreated, (), (id, token, name))
+
+struct ListTokens {
+    static constexpr std::string_view type_name = "list_tokens";
+    std::int64_t id = 0;
+};
+BOOST_DESCRIBE_STRUCT(ListTokens, (), (id))
+
+struct TokenView {
+    std::string name;
+    std::string role;
+    std::string created_at;
+    std::optional<std::string> expires_at;
+};
+BOOST_DESCRIBE_STRUCT(TokenView, (), (name, role, created_at, expires_at))
+
+struct TokenList {
+    static constexpr std::string_view type_name = "token_list";
+    std::int64_t id = 0;
+    std::vector<TokenView> tokens;
+    bool more = false;
+};
+BOOST_DESCRIBE_STRUCT(TokenList, (), (id, tokens, more))
+
+struct RevokeToken {
+    static constexpr std::string_view type_name = "revoke_token";
+    std::int64_t id = 0;
+    std::string name;
+};
+BOOST_DESCRIBE_STRUCT(RevokeToken, (), (id, name))
+
+struct RemoveNode {
+    static constexpr std::string_view type_name = "remove_node";
+    std::int64_t id = 0;
+    std::string node;  // name or id
+};
+BOOST_DESCRIBE_STRUCT(RemoveNode, (), (id, node))
+
+/// What was asked for is done (and on disk).
+struct Done {
+    static constexpr std::string_view type_name = "done";
+    std::int64_t id = 0;
+};
+BOOST_DESCRIBE_STRUCT(Done, (), (id))
+
+/// What was asked for cannot be done.
+struct Failed {
+    static constexpr std::string_view type_name = "failed";
+    std::int64_t id = 0;
+    std::string code;  // not_found | forbidden | bad_request | conflict | full
+    std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(Failed, (), (id, code, reason))
+
+// ----------------------------------------------------------------------- who may say what to whom
+
+using FromNode = std::variant<Heartbeat, KeyStored, Bye, Watch, CheckToken>;
+using ToNode = std::variant<Welcome, Refused, BadMessage, HeartbeatAck, NodesChanged,
+                            MasterChanged, TokenChecked>;
+using FromClient = std::variant<ListNodes, GetStatus, GetJoinKey, CreateToken, ListTokens,
+                                RevokeToken, RemoveNode, Bye>;
+using ToClient = std::variant<Welcome, Refused, BadMessage, NodeList, Status, JoinKey, TokenCreated,
+                              TokenList, Done, Failed>;
+
+}  // namespace rpic

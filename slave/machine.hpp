@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "common/clock.hpp"
+#include "common/messages.hpp"
+
+namespace rpic {
+
+/// Reads what this machine is and how it feels from /proc and /sys (proc(5), sysfs(5),
+/// cgroups(7)). The root is injectable, so that recorded trees of other machines can be tested.
+/// Nothing here throws for a missing or strange file: what cannot be read is empty, 0 or null.
+class Machine {
+  public:
+    explicit Machine(std::filesystem::path root = "/");
+
+    /// What the machine is. Cheap enough for every connection, not for every heartbeat.
+    MachineFacts facts() const;
+
+    /// How the machine feels now; CPU percent is the mean since the previous call. Costs well
+    /// under a millisecond, so it may run on the loop.
+    Vitals vitals(Instant now);
+
+    /// Same board, same fingerprint: board serial, else DMI UUID, else lowest permanent MAC; empty
+    /// if there is none of them (a container).
+    std::string fingerprint() const;
+
+    /// boot_id of random(4): changes with every boot.
+    std::string boot_id() const;
+};
+
+}  // namespace rpic

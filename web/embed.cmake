@@ -1,0 +1,1 @@
+# Embeds the files of web/ into the slave.
