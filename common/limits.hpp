@@ -33,12 +33,13 @@ inline constexpr std::size_t outbox_hard_bytes = 4 * 1024 * 1024;  // above: clo
 inline constexpr auto write_stall = 20s;  // no byte accepted by the peer for so long: closed
 
 // One turn of the loop.
-inline constexpr std::size_t read_bytes = 64 * 1024;  // read from one peer before the next is served
+inline constexpr std::size_t read_bytes =
+    64 * 1024;  // read from one peer before the next is served
 
 // Text that a peer reports about itself: longer is cut.
-inline constexpr std::size_t name_chars = 63;    // names of nodes and tokens: a DNS label
-inline constexpr std::size_t text_chars = 256;   // hostname, CPU model, reasons
-inline constexpr std::size_t labels = 64;        // per node: more are dropped
+inline constexpr std::size_t name_chars = 63;       // names of nodes and tokens: a DNS label
+inline constexpr std::size_t text_chars = 256;      // hostname, CPU model, reasons
+inline constexpr std::size_t labels = 64;           // per node: more are dropped
 inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into the log
 
 // Nodes and keys.
@@ -56,7 +57,8 @@ inline constexpr std::size_t log_files = 3;                      // older: delet
 // Liveness. A node beats every `heartbeat`; silence makes it suspect, then lost.
 inline constexpr auto heartbeat = 5s;
 inline constexpr auto heartbeat_min = 50ms;  // --heartbeat accepts from here ...
-inline constexpr auto heartbeat_max = 10s;   // ... to here: below suspect_after with room for one loss
+inline constexpr auto heartbeat_max =
+    10s;  // ... to here: below suspect_after with room for one loss
 inline constexpr auto suspect_after = 15s;
 inline constexpr auto lost_after = 20s;
 inline constexpr auto lost_after_master_start = 90s;
@@ -64,22 +66,22 @@ inline constexpr auto master_silence = 15s;  // a slave that hears nothing for s
 
 // Reconnecting.
 inline constexpr auto reconnect_first = 200ms;
-inline constexpr auto reconnect_early_max = 5s;   // in the first part of an outage ...
+inline constexpr auto reconnect_early_max = 5s;      // in the first part of an outage ...
 inline constexpr auto reconnect_early_part = 10min;  // ... which is this long
-inline constexpr auto reconnect_max = 60s;        // the figure of the seed texts
-inline constexpr auto refused_retry = 60s;        // after a refused key
-inline constexpr auto connect_time = 5s;          // for one address
+inline constexpr auto reconnect_max = 60s;           // the figure of the seed texts
+inline constexpr auto refused_retry = 60s;           // after a refused key
+inline constexpr auto connect_time = 5s;             // for one address
 inline constexpr auto resolve_time = 10s;
 
 // Stopping.
 inline constexpr auto stop_time = 2s;
 
 // The web page.
-inline constexpr std::size_t web_connections = 256;     // more: accepting pauses
+inline constexpr std::size_t web_connections = 256;        // more: accepting pauses
 inline constexpr std::size_t web_header_bytes = 8 * 1024;  // more: 431
-inline constexpr auto web_request_time = 10s;           // slower: closed
-inline constexpr auto web_idle_time = 60s;              // kept alive without a request: closed
-inline constexpr std::size_t web_viewers = 64;          // event streams; more: 503
+inline constexpr auto web_request_time = 10s;              // slower: closed
+inline constexpr auto web_idle_time = 60s;                 // kept alive without a request: closed
+inline constexpr std::size_t web_viewers = 64;             // event streams; more: 503
 inline constexpr std::size_t web_viewer_outbox_bytes = 1024 * 1024;  // behind by more: dropped
 
 // Files read at start.
