@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "common/limits.hpp"
 #include "common/sleep.hpp"
@@ -63,12 +64,14 @@ struct Connection::State : std::enable_shared_from_this<Connection::State> {
     Instant last_heard;
     Instant last_taken;  // when the peer last accepted bytes, or when the outbox became non-empty
     bool heard = false;
+    std::optional<Instant> ending_since;
     bool closed = false;
     bool key_refused = false;
     bool flush_pending = false;
     bool more_to_read = false;  // the last read did not reach the end of what the kernel holds
 
     void close(std::string_view why);
+    void shutdown_send();
     [[noreturn]] void throw_reason() const;
     Progress ssl_outcome(int result, const char* what);
     std::size_t read_some();
@@ -82,10 +85,17 @@ struct Connection::State : std::enable_shared_from_this<Connection::State> {
 void Connection::State::close(std::string_view why) {
     if (closed) return;
     closed = true;
-    reason = why;
+    if (!ending_since) reason = why;
     boost::system::error_code ignored;
     socket.shutdown(tcp::socket::shutdown_both, ignored);
     socket.close(ignored);
+}
+
+void Connection::State::shutdown_send() {
+    ERR_clear_error();
+    if (ssl) SSL_shutdown(ssl.get());
+    boost::system::error_code ignored;
+    socket.shutdown(tcp::socket::shutdown_send, ignored);
 }
 
 void Connection::State::throw_reason() const {
@@ -153,14 +163,14 @@ std::size_t Connection::State::read_some() {
         count = static_cast<std::size_t>(result);
         more_to_read = count == buffer.size();
     }
-    if (count > 0) {
+    if (count > 0 && !ending_since) {
         if (inbox_taken > 0) inbox.erase(0, inbox_taken);
         inbox_taken = 0;
         inbox.append(buffer.data(), count);
         last_heard = Clock::now();
         heard = true;
     }
-    return count;
+    return ending_since ? 0 : count;
 }
 
 /// Writes as much of the outbox as the kernel takes now.
@@ -348,9 +358,7 @@ asio::awaitable<void> Connection::finish(Duration patience) {
     if (state.closed) co_return;
     // Closing while bytes of the peer wait unread would reset the connection, and with it what the
     // peer has not read yet.
-    if (state.ssl) SSL_shutdown(state.ssl.get());
-    boost::system::error_code ignored;
-    state.socket.shutdown(tcp::socket::shutdown_send, ignored);
+    state.shutdown_send();
     auto& buffer = read_buffer();
     while (Clock::now() < deadline) {
         const auto count = ::recv(state.socket.native_handle(), buffer.data(), buffer.size(), 0);
@@ -377,8 +385,11 @@ bool Connection::spoke() const {
     return state_->socket.available(error) > 0 || error;
 }
 
-bool Connection::stalled(Instant now) const {
-    return outbox_bytes() > 0 && now - state_->last_taken >= limits::write_stall;
+void Connection::close_if_overdue(Instant now) {
+    const bool stalled = outbox_bytes() > 0 && now - state_->last_taken >= limits::write_stall;
+    if (stalled) state_->close("takes no bytes: its receive window is full");
+    if (state_->ending_since && now - *state_->ending_since >= limits::end_time)
+        state_->close(state_->reason);
 }
 
 }  // namespace rpic

@@ -76,6 +76,14 @@ class Connection {
     /// reason stands.
     void close(std::string_view reason);
 
+    /// The same after what was sent has gone out: the peer may read it and end its side first. What
+    /// it still sends is thrown away. One who does not end is closed by close_if_overdue().
+    void end(std::string_view reason);
+
+    /// Closes a connection whose peer takes no bytes for limits::write_stall, or does not end its side
+    /// within limits::end_time of end(). To be called about once a second.
+    void close_if_overdue(Instant now);
+
     /// Lets what was sent arrive, waits for the peer to end its side, both at most `patience`.
     asio::awaitable<void> finish(Duration patience);
 
@@ -85,8 +93,6 @@ class Connection {
     Instant last_heard() const;
     /// Whether any byte came in, counting those that nobody has read yet.
     bool spoke() const;
-    /// Whether bytes wait of which the peer has taken none for limits::write_stall.
-    bool stalled(Instant now) const;
 
   private:
     struct State;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "common/json.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -109,8 +108,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     if (!is_new) node->record.confirmed = true;  // it came with its own key
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
-    if (is_new || to_json(before) != to_json(node->record))
-        effects.push_back(SaveNode{node->record});
+    if (is_new || before != node->record) effects.push_back(SaveNode{node->record});
     return Joined{node->record.id, node->record.name, is_new};
 }
 

@@ -31,6 +31,8 @@ struct NodeRecord {
     std::string version;
     MachineFacts machine;
     std::map<std::string, std::string> labels;
+
+    bool operator==(const NodeRecord&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(NodeRecord, (),
                       (id, name, wished_name, role, key_identity, fingerprint, confirmed, version,
