@@ -298,14 +298,10 @@ bool Connection::take_frame(Frame& frame) {
         state.inbox_taken = 0;
         return false;
     }
-    try {
-        const auto waiting = std::string_view(state.inbox).substr(state.inbox_taken);
-        const auto taken = state.splitter.next(waiting, frame);
-        state.inbox_taken += taken;
-        return taken > 0;
-    } catch (const BadMessageError& error) {
-        throw DisconnectionError(std::string("sent ") + error.what());
-    }
+    const auto waiting = std::string_view(state.inbox).substr(state.inbox_taken);
+    const auto taken = state.splitter.next(waiting, frame);
+    state.inbox_taken += taken;
+    return taken > 0;
 }
 
 asio::awaitable<void> Connection::receive() {

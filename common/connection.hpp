@@ -52,7 +52,7 @@ class Connection {
     void set_frame_limits(std::size_t max_json, std::size_t max_raw);
 
     /// The next frame that is already here; valid until the next call of this or of receive().
-    /// Throws DisconnectionError if the bytes are no frame.
+    /// Throws BadMessageError if the bytes are no frame.
     bool take_frame(Frame& frame);
 
     /// Waits until there are more bytes. Throws DisconnectionError.
@@ -80,8 +80,8 @@ class Connection {
     /// it still sends is thrown away. One who does not end is closed by close_if_overdue().
     void end(std::string_view reason);
 
-    /// Closes a connection whose peer takes no bytes for limits::write_stall, or does not end its side
-    /// within limits::end_time of end(). To be called about once a second.
+    /// Closes a connection whose peer takes no bytes for limits::write_stall, or does not end its
+    /// side within limits::end_time of end(). To be called about once a second.
     void close_if_overdue(Instant now);
 
     /// Lets what was sent arrive, waits for the peer to end its side, both at most `patience`.

@@ -31,7 +31,7 @@ inline constexpr std::size_t page_bytes = 48 * 1024;  // longer lists are sent i
 inline constexpr std::size_t outbox_soft_bytes = 1024 * 1024;      // above: no new work for it
 inline constexpr std::size_t outbox_hard_bytes = 4 * 1024 * 1024;  // above: closed
 inline constexpr auto write_stall = 20s;  // no byte accepted by the peer for so long: closed
-inline constexpr auto end_time = 1s;  // a peer that was told to go and does not: closed
+inline constexpr auto end_time = 1s;      // a peer that was told to go and does not: closed
 
 // One turn of the loop.
 inline constexpr std::size_t read_bytes =

@@ -317,6 +317,16 @@ Settings load_settings(Program program, int argc, char** argv) {
         [](const std::string& path) { return read_file_if_there(path, limits::config_bytes); });
 }
 
+LogOptions log_options(const Settings& settings) {
+    LogOptions options;
+    const auto& level = settings.text("log-level");
+    if (level == "debug") options.level = Severity::debug;
+    if (level == "warning") options.level = Severity::warning;
+    if (level == "error") options.level = Severity::error;
+    options.file = settings.text("log-file");
+    return options;
+}
+
 std::string options_help(Program program) {
     std::vector<std::pair<std::string, std::string>> lines;
     for (const auto& setting : table) {

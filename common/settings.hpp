@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/clock.hpp"
+#include "common/log.hpp"
 
 /// Configuration of all programs. A value comes from, in this order: the command line, the
 /// environment (RPICLUSTER_<SECTION>_<KEY>), the file, the default. One table (settings.cpp) knows
@@ -92,6 +93,9 @@ Settings load_settings(Program program, const std::vector<std::string>& argument
 
 /// The same with the real environment and files.
 Settings load_settings(Program program, int argc, char** argv);
+
+/// --log-level and --log-file.
+LogOptions log_options(const Settings& settings);
 
 /// The options of a program for --help.
 std::string options_help(Program program);

@@ -24,7 +24,9 @@ Lobby::Seat::Seat(Lobby& lobby, Connection& connection)
     ++lobby.counted_;
 }
 
-void Lobby::Seat::authenticated() { lobby_.stop_counting(*this); }
+void Lobby::Seat::authenticated() {
+    lobby_.stop_counting(*this);
+}
 
 void Lobby::Seat::leave() {
     if (connection_ == nullptr) return;
@@ -41,11 +43,17 @@ void Lobby::stop_counting(Seat& seat) {
     if (counted_-- == limits::unauthenticated_peers) changed_.notify();
 }
 
-bool Lobby::full() const { return counted_ >= limits::unauthenticated_peers; }
+bool Lobby::full() const {
+    return counted_ >= limits::unauthenticated_peers;
+}
 
 asio::awaitable<void> Lobby::wait_for_room() {
     auto seen = changed_.count();
     while (full()) seen = co_await changed_.wait(seen);
+}
+
+void Lobby::close_all(std::string_view reason) {
+    for (Seat* seat : seats_) seat->connection_->close(reason);
 }
 
 void Lobby::sweep(Instant now) {
@@ -69,7 +77,8 @@ void Lobby::sweep(Instant now) {
                    age >= limits::unauthenticated_grace && !seat->connection_->spoke()) {
             --host->second;
             ++counters_.closed_crowded;
-            seat->connection_->close("sent nothing, and too many connections wait from its address");
+            seat->connection_->close(
+                "sent nothing, and too many connections wait from its address");
         }
     }
 }

@@ -45,15 +45,16 @@ class Lobby {
     /// Returns once it is not full.
     asio::awaitable<void> wait_for_room();
 
-    /// Closes who waits too long, and of addresses with too many the oldest that sent nothing. To be
-    /// called a few times a second.
+    /// Closes who waits too long, and of addresses with too many the oldest that sent nothing. To
+    /// be called a few times a second.
     void sweep(Instant now);
+    void close_all(std::string_view reason);
 
   private:
     void stop_counting(Seat& seat);
 
     Counters& counters_;
-    std::list<Seat*> seats_;  // oldest first
+    std::list<Seat*> seats_;                                 // oldest first
     std::unordered_map<std::string, std::size_t> per_host_;  // only those that count
     std::size_t counted_ = 0;
     Wakeup changed_;

@@ -1,11 +1,12 @@
 #pragma once
 
 #include <map>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/connection.hpp"
 #include "common/messages.hpp"
-#include "common/wakeup.hpp"
 #include "master/core/node.hpp"
 
 namespace rpic {
@@ -16,14 +17,13 @@ class Sessions {
   public:
     struct Session {
         Connection* connection = nullptr;
-        bool encrypted = false;   // understands `refused`
-        bool watching = false;    // is told about changes of nodes
-        bool complete = false;    // a watcher that has the first picture
-        std::uint64_t seen = 0;   // version of the cluster that a watcher knows
-        Instant master_told{};    // when a watcher was last told about the master
+        bool encrypted = false;    // understands `refused`
+        std::string key_identity;  // of a client: its session ends with its key
+        bool watching = false;     // is told about changes of nodes
+        bool complete = false;     // a watcher that has the first picture
+        std::uint64_t seen = 0;    // version of the cluster that a watcher knows
+        Instant master_told{};     // when a watcher was last told about the master
     };
-
-    explicit Sessions(const asio::any_io_executor& executor) : changed_(executor) {}
 
     class Place {
       public:
@@ -33,10 +33,7 @@ class Sessions {
             session.connection = &connection;
             session.encrypted = encrypted;
         }
-        ~Place() {
-            sessions_.sessions_.erase(id_);
-            sessions_.changed_.notify();
-        }
+        ~Place() { sessions_.sessions_.erase(id_); }
         Place(const Place&) = delete;
         Place& operator=(const Place&) = delete;
 
@@ -62,13 +59,17 @@ class Sessions {
         connection.end(reason);
     }
 
-    /// Woken when a session has ended.
-    Wakeup& changed() { return changed_; }
+    /// The same for the clients of a key.
+    void end_clients_of(std::string_view key_identity, std::string_view reason) {
+        std::vector<SessionId> ids;
+        for (const auto& [id, session] : sessions_)
+            if (session.key_identity == key_identity) ids.push_back(id);
+        for (const auto id : ids) end(id, "removed", reason);
+    }
 
   private:
     std::map<SessionId, Session> sessions_;
     SessionId last_ = 0;
-    Wakeup changed_;
 };
 
 }  // namespace rpic

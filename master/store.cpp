@@ -146,6 +146,17 @@ Store::Contents Store::load() {
 
 asio::awaitable<void> Store::commit(StoreBatch batch) {
     if (batch.empty()) co_return;
+    const auto number = enqueue(std::move(batch));
+    const auto progress = progress_;
+    auto seen = progress->changed.count();
+    while (progress->committed < number) seen = co_await progress->changed.wait(seen);
+}
+
+void Store::record(StoreBatch batch) {
+    if (!batch.empty()) enqueue(std::move(batch));
+}
+
+std::uint64_t Store::enqueue(StoreBatch batch) {
     std::uint64_t number = 0;
     {
         const std::lock_guard lock(mutex_);
@@ -154,9 +165,7 @@ asio::awaitable<void> Store::commit(StoreBatch batch) {
                       std::make_move_iterator(batch.end()));
     }
     ready_.notify_one();
-    const auto progress = progress_;
-    auto seen = progress->changed.count();
-    while (progress->committed < number) seen = co_await progress->changed.wait(seen);
+    return number;
 }
 
 asio::awaitable<void> Store::run() {

@@ -68,6 +68,9 @@ class Store {
     /// never returns but by cancellation.
     asio::awaitable<void> commit(StoreBatch batch);
 
+    /// The same for what nobody waits for.
+    void record(StoreBatch batch);
+
     /// Lives as long as the store works; throws std::runtime_error when a commit failed. The master
     /// ends then: restart is the recovery.
     asio::awaitable<void> run();
@@ -77,6 +80,7 @@ class Store {
         void operator()(sqlite3* database) const;
     };
 
+    std::uint64_t enqueue(StoreBatch batch);
     void work();
     void execute(const char* sql);
     void carry_out(const StoreBatch& batch);
