@@ -78,6 +78,7 @@ inline constexpr auto reconnect_max = 60s;           // the figure of the seed t
 inline constexpr auto refused_retry = 60s;           // after a refused key
 inline constexpr auto connect_time = 5s;             // for one address
 inline constexpr auto resolve_time = 10s;
+inline constexpr auto plain_uuid_time = 5s;  // an older master of the texts may not answer
 
 // Stopping.
 inline constexpr auto stop_time = 2s;
