@@ -31,6 +31,7 @@ inline constexpr std::size_t page_bytes = 48 * 1024;  // longer lists are sent i
 inline constexpr std::size_t outbox_soft_bytes = 1024 * 1024;      // above: no new work for it
 inline constexpr std::size_t outbox_hard_bytes = 4 * 1024 * 1024;  // above: closed
 inline constexpr auto write_stall = 20s;  // no byte accepted by the peer for so long: closed
+inline constexpr auto end_time = 1s;      // a peer that was told to go and does not: closed
 
 // One turn of the loop.
 inline constexpr std::size_t read_bytes =
@@ -43,7 +44,9 @@ inline constexpr std::size_t labels = 64;           // per node: more are droppe
 inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into the log
 
 // Nodes and keys.
-inline constexpr std::size_t nodes = 20'000;          // more: the join is refused
+inline constexpr int listen_backlog = 4096;   // connections that the kernel accepts ahead of us
+inline constexpr std::size_t clients = 256;   // `rpicluster` connections at once; more: refused
+inline constexpr std::size_t nodes = 20'000;  // more: the join is refused
 inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown
 inline constexpr auto plain_node_kept = 10min;        // after its connection ended: forgotten
 inline constexpr std::size_t tokens = 1'000;          // more: `token create` is refused
@@ -63,6 +66,9 @@ inline constexpr auto suspect_after = 15s;
 inline constexpr auto lost_after = 20s;
 inline constexpr auto lost_after_master_start = 90s;
 inline constexpr auto master_silence = 15s;  // a slave that hears nothing for so long reconnects
+
+// Health: a node at or above this temperature is shown as unwell.
+inline constexpr double hot_celsius = 80;
 
 // Reconnecting.
 inline constexpr auto reconnect_first = 200ms;

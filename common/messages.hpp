@@ -32,6 +32,8 @@ struct MachineFacts {
     std::int64_t ram_bytes = 0;  // that may be used, likewise
     std::string os;              // PRETTY_NAME of os-release(5)
     std::string kernel;          // release of uname(2)
+
+    bool operator==(const MachineFacts&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(MachineFacts, (),
                       (hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel))

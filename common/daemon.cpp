@@ -1,0 +1,82 @@
+#include "common/daemon.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "common/errors.hpp"
+
+namespace rpic {
+
+void prepare_process() {
+    std::signal(SIGPIPE, SIG_IGN);
+    ::umask(0077);
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+int guarded_main(const char* program, const std::function<int()>& body) {
+    try {
+        return body();
+    } catch (const ConfigError& error) {
+        std::fprintf(stderr, "%s: %s\n", program, error.what());
+        return exit_code::configuration;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s: %s\n", program, error.what());
+        return exit_code::failed;
+    }
+}
+
+Background::Background(bool wanted) {
+    if (!wanted) return;
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw ConfigError("cannot start in the background: no pipe");
+    const pid_t child = ::fork();
+    if (child < 0) throw ConfigError("cannot start in the background: no new process");
+    if (child == 0) {
+        ::close(ends[0]);
+        pipe_ = ends[1];
+        ::setsid();
+        return;
+    }
+    ::close(ends[1]);
+    char ready = 0;
+    if (::read(ends[0], &ready, 1) == 1) std::_Exit(exit_code::ok);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    std::_Exit(WIFEXITED(status) ? WEXITSTATUS(status) : exit_code::failed);
+}
+
+void Background::ready() {
+    if (pipe_ < 0) return;
+    const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (const int descriptor : {0, 1, 2}) ::dup2(nowhere, descriptor);
+    ::close(nowhere);
+    const char yes = 1;
+    // If the parent is gone there is nobody to tell.
+    [[maybe_unused]] const auto told = ::write(pipe_, &yes, 1);
+    ::close(pipe_);
+    pipe_ = -1;
+}
+
+boost::asio::awaitable<void> wait_for_stop() {
+    const auto executor = co_await boost::asio::this_coro::executor;
+    boost::asio::signal_set signals(executor, SIGTERM, SIGINT);
+    const int number = co_await signals.async_wait(boost::asio::use_awaitable);
+    // Leaving here gives the signals back to the kernel, whose answer to the next one is the end.
+    throw StopRequest{number == SIGTERM ? "SIGTERM" : "SIGINT"};
+}
+
+}  // namespace rpic

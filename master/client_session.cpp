@@ -1,0 +1,276 @@
+#include <algorithm>
+
+#include "common/json.hpp"
+#include "common/keys.hpp"
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "common/self_stats.hpp"
+#include "common/text.hpp"
+#include "common/version.hpp"
+#include "master/peers.hpp"
+
+namespace rpic {
+
+namespace {
+
+/// A request that cannot be carried out; becomes `failed`.
+struct RequestError {
+    std::string code;
+    std::string reason;
+};
+
+/// Sends a list in pages that fit a frame. `Answer` has `more`, `items` is its list.
+template <class Answer, class Items>
+void send_pages(Connection& connection, std::int64_t id, const Items& items, Items Answer::*list) {
+    Answer page;
+    page.id = id;
+    std::size_t bytes = 0;
+    for (const auto& item : items) {
+        const auto size = json::serialize(to_json(item)).size();
+        if (bytes + size > limits::page_bytes) {
+            page.more = true;
+            connection.send(page);
+            (page.*list).clear();
+            bytes = 0;
+        }
+        (page.*list).push_back(item);
+        bytes += size;
+    }
+    page.more = false;
+    connection.send(page);
+}
+
+/// What a client may ask. Answers that promise something are sent after it is on disk.
+class Client {
+  public:
+    Client(Context& context, Connection& connection, KeyRecord key)
+        : context_(context), connection_(connection), key_(std::move(key)) {}
+
+    asio::awaitable<void> answer(FromClient request) {
+        RequestError failure;
+        std::int64_t id = 0;
+        try {
+            batch_.clear();
+            done_.clear();
+            std::visit(
+                [&](const auto& message) {
+                    if constexpr (requires { message.id; }) id = message.id;
+                    (*this)(message);
+                },
+                request);
+            co_await context_.store.commit(std::move(batch_));
+            connection_.send_bytes(done_);
+            co_return;
+        } catch (const RequestError& error) {
+            failure = error;
+        }
+        Failed failed;
+        failed.id = id;
+        failed.code = failure.code;
+        failed.reason = failure.reason;
+        connection_.send(failed);
+    }
+
+  private:
+    void need(std::string_view role) {
+        if (role_allows(key_.role, role)) return;
+        ++context_.counters.role_refused;
+        throw RequestError{"forbidden", "this needs the role " + std::string(role) +
+                                            "; the key in use has the role " + key_.role};
+    }
+
+    void operator()(const ListNodes& request) {
+        need("viewer");
+        std::vector<NodeView> nodes;
+        const auto now = Clock::now();
+        for (const auto& [id, node] : context_.cluster.nodes())
+            nodes.push_back(view_of(*node, now));
+        std::sort(nodes.begin(), nodes.end(),
+                  [](const auto& a, const auto& b) { return a.name < b.name; });
+        send_pages(connection_, request.id, nodes, &NodeList::nodes);
+    }
+
+    void operator()(const GetStatus& request) {
+        need("viewer");
+        Status status;
+        status.id = request.id;
+        status.master_version = version;
+        status.cluster = context_.cluster_id;
+        status.nodes = context_.cluster.count_by_state();
+        for (const auto& [id, node] : context_.cluster.nodes())
+            if (!unwell_reasons(node->vitals).empty()) ++status.nodes_unwell;
+        status.rss_bytes = own_rss_bytes();
+        status.bytes_written = own_bytes_written();
+        status.uptime_seconds = to_seconds(Clock::now() - context_.started);
+        from_json(to_json(context_.counters), status.counters, "counters");
+        connection_.send(status);
+    }
+
+    void operator()(const GetJoinKey& request) {
+        need("admin");
+        if (request.rotate) {
+            const auto old = context_.keyring.join_key()->identity;
+            context_.keyring.drop(old);
+            batch_.emplace_back(DropKey{old});
+            const auto record = add_key(context_, "join", "", "", batch_);
+            batch_.emplace_back(PutSecretFile{context_.join_key_file(), record.key + "\n"});
+            log_info(connection_.peer() + ": renewed the join key");
+        }
+        JoinKey answer;
+        answer.id = request.id;
+        answer.join_key = context_.keyring.join_key()->key;
+        encode_to(done_, answer);
+    }
+
+    void operator()(const CreateToken& request) {
+        need("admin");
+        if (request.role != "viewer" && request.role != "submit" && request.role != "admin")
+            throw RequestError{"bad_request", "a token's role is viewer, submit or admin"};
+        if (request.ttl_seconds < 0)
+            throw RequestError{"bad_request", "a token cannot live for less than no time"};
+        if (context_.keyring.tokens().size() >= limits::tokens)
+            throw RequestError{"full", "there are " + std::to_string(limits::tokens) +
+                                           " tokens: revoke some first"};
+        auto name = node_name(request.name);
+        if (name.empty() && !request.name.empty())
+            throw RequestError{"bad_request", "a name has letters, digits, '.', '_' and '-'"};
+        for (int number = 1; name.empty(); ++number) {
+            name = request.role + "-" + std::to_string(number);
+            if (context_.keyring.token(name) != nullptr) name.clear();
+        }
+        if (context_.keyring.token(name) != nullptr)
+            throw RequestError{"conflict", "there is a token named " + name +
+                                               ": choose another name, or revoke that one"};
+        KeyRecord record;
+        record.key = make_key();
+        record.identity = key_identity(record.key);
+        record.role = request.role;
+        record.name = name;
+        record.created_at = wall_seconds();
+        if (request.ttl_seconds > 0) record.expires_at = record.created_at + request.ttl_seconds;
+        context_.keyring.add(record);
+        batch_.emplace_back(PutKey{record});
+        TokenCreated answer;
+        answer.id = request.id;
+        answer.token = record.key;
+        answer.name = name;
+        encode_to(done_, answer);
+        log_info(connection_.peer() + ": made the token " + name + " (" + record.role + ")");
+    }
+
+    void operator()(const ListTokens& request) {
+        need("admin");
+        std::vector<TokenView> tokens;
+        for (const auto* record : context_.keyring.tokens()) {
+            TokenView view;
+            view.name = record->name;
+            view.role = record->role;
+            view.created_at = rfc3339(record->created_at);
+            if (record->expires_at != 0) view.expires_at = rfc3339(record->expires_at);
+            tokens.push_back(std::move(view));
+        }
+        send_pages(connection_, request.id, tokens, &TokenList::tokens);
+    }
+
+    void operator()(const RevokeToken& request) {
+        need("admin");
+        const auto* token = context_.keyring.token(request.name);
+        if (token == nullptr)
+            throw RequestError{"not_found", "there is no token named " +
+                                                printable(request.name, limits::name_chars)};
+        log_info(connection_.peer() + ": revoked the token " + token->name);
+        const std::string identity = token->identity;
+        batch_.emplace_back(DropKey{identity});
+        context_.keyring.drop(identity);
+        if (identity != key_.identity)
+            context_.sessions.end_clients_of(identity, "its token was revoked");
+        finish(request.id);
+    }
+
+    void operator()(const RemoveNode& request) {
+        need("admin");
+        Effects effects;
+        if (!context_.cluster.remove(request.node, effects))
+            throw RequestError{"not_found", "there is no node named " +
+                                                printable(request.node, limits::name_chars)};
+        batch_ = apply(context_, effects);
+        finish(request.id);
+    }
+
+    void operator()(const Bye&) { throw DisconnectionError("it said goodbye"); }
+
+    void finish(std::int64_t id) {
+        Done answer;
+        answer.id = id;
+        encode_to(done_, answer);
+    }
+
+    Context& context_;
+    Connection& connection_;
+    KeyRecord key_;
+    StoreBatch batch_;
+    std::string done_;  // frames to send once the batch is on disk
+};
+
+asio::awaitable<void> handle(Context& context, Connection& connection, Client& client,
+                             std::string_view json_text) {
+    std::optional<FromClient> request;
+    std::string complaint;
+    {
+        ParseArena arena;
+        const auto envelope = open_envelope(json_text, arena);
+        try {
+            request = decode<FromClient>(envelope);
+            if (!request)
+                complaint =
+                    "unknown type \"" + printable(envelope.type, limits::log_text_chars) + "\"";
+        } catch (const BadMessageError& error) {
+            complaint = error.what();
+        }
+    }
+    if (!request) {
+        answer_bad_message(context, connection, complaint);
+        co_return;
+    }
+    co_await client.answer(std::move(*request));
+}
+
+/// One of the places for clients.
+class ClientPlace {
+  public:
+    explicit ClientPlace(Context& context) : context_(context) { ++context_.clients; }
+    ~ClientPlace() { --context_.clients; }
+    ClientPlace(const ClientPlace&) = delete;
+    ClientPlace& operator=(const ClientPlace&) = delete;
+
+  private:
+    Context& context_;
+};
+
+}  // namespace
+
+asio::awaitable<void> serve_client(Context& context, Connection& connection, KeyRecord key) {
+    if (context.clients >= limits::clients) {
+        ++context.counters.clients_refused;
+        const std::string reason =
+            "the master serves " + std::to_string(limits::clients) + " clients already: try again";
+        co_await refuse(connection, "full", reason);
+    }
+    const ClientPlace client_place(context);
+    const Sessions::Place place(context.sessions, connection, true);
+    place.session().key_identity = key.identity;
+    connection.set_frame_limits(limits::control_frame_bytes, 0);
+    Welcome welcome;
+    welcome.version = version;
+    welcome.protocol = protocol_version;
+    welcome.cluster = context.cluster_id;
+    connection.send(welcome);
+    Client client(context, connection, std::move(key));
+    for (;;) {
+        const Frame frame = co_await connection.next_frame();
+        const std::string text(frame.json);
+        co_await handle(context, connection, client, text);
+    }
+}
+
+}  // namespace rpic

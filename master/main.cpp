@@ -1,0 +1,54 @@
+#include <cstdio>
+
+#include "common/daemon.hpp"
+#include "common/errors.hpp"
+#include "common/files.hpp"
+#include "common/log.hpp"
+#include "common/settings.hpp"
+#include "common/version.hpp"
+#include "master/run.hpp"
+
+namespace {
+
+using namespace rpic;
+
+constexpr const char* usage =
+    "Usage: rpicluster-master [options]\n"
+    "The master of a cluster: slaves join it, the command rpicluster talks to it.\n\n";
+
+int start(int argc, char** argv) {
+    const auto settings = load_settings(Program::master, argc, argv);
+    if (settings.help) {
+        std::printf("%s%s", usage, options_help(Program::master).c_str());
+        return exit_code::ok;
+    }
+    if (settings.version) {
+        std::printf("rpicluster-master %s\n", version);
+        return exit_code::ok;
+    }
+    if (!settings.arguments.empty())
+        throw ConfigError("unexpected argument \"" + settings.arguments.front() +
+                          "\"; --help lists the options");
+    MasterOptions options;
+    options.bind = settings.text("bind");
+    options.port = settings.port("port");
+    options.plain = settings.toggle("plain");
+    const auto state = state_dir(settings.text("state-dir"));
+    options.folder = state / "master";
+    make_private_folder(state);
+    make_private_folder(options.folder);
+    const bool ensure = settings.toggle("ensure");
+    if (ensure && FolderLock::holder(options.folder) != 0) return exit_code::ok;
+    Background background(ensure);
+    start_log(log_options(settings));
+    for (const auto& warning : settings.warnings) log_warning(warning);
+    const FolderLock lock(options.folder, "a master");
+    return run_master(options, background);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    rpic::prepare_process();
+    return rpic::guarded_main("rpicluster-master", [&] { return start(argc, argv); });
+}

@@ -1,0 +1,88 @@
+#include "master/run.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstdlib>
+
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "common/sleep.hpp"
+#include "common/text.hpp"
+#include "common/until_first_failure.hpp"
+#include "common/version.hpp"
+#include "master/listener.hpp"
+
+namespace rpic {
+
+namespace {
+
+/// Everything that depends on time passing.
+asio::awaitable<void> tick(Context& context) {
+    constexpr Duration step = std::chrono::milliseconds(250);
+    Instant swept{};
+    Instant measured{};
+    for (;;) {
+        const auto now = Clock::now();
+        Effects effects;
+        context.cluster.on_tick(now, effects);
+        apply_and_record(context, effects);
+        context.lobby.sweep(now);
+        if (now - measured >= limits::heartbeat) {
+            context.vitals = context.machine.vitals(now);
+            measured = now;
+        }
+        feed_watchers(context, now);
+        if (now - swept >= std::chrono::seconds(1)) {
+            for (auto& [id, session] : context.sessions.all())
+                session.connection->close_if_overdue(now);
+            swept = now;
+        }
+        co_await sleep_for(step);
+    }
+}
+
+asio::awaitable<int> serve(Context& context, Listener& listener) {
+    int code = exit_code::failed;
+    std::string reason;
+    try {
+        co_await until_first_failure(listener.run(), tick(context), context.store.run(),
+                                     wait_for_stop());
+    } catch (const StopRequest& stop) {
+        code = exit_code::ok;
+        reason = stop.signal;
+    } catch (const std::exception& error) {
+        reason = error.what();
+    }
+    log(code == exit_code::ok ? Severity::info : Severity::error, "stopping: " + reason);
+    const bool clean = co_await listener.stop();
+    if (!clean) {
+        log_warning("some connections did not end in time");
+        std::_Exit(code);
+    }
+    co_return code;
+}
+
+}  // namespace
+
+int run_master(const MasterOptions& options, Background& background) {
+    asio::io_context io(1);
+    Context context(io.get_executor(), options);
+    Listener listener(io.get_executor(), context);
+    context.store.record({PutSecretFile{context.address_file(), listener.local_address() + "\n"}});
+    log_info(std::string("rpicluster-master ") + version + " listens on port " +
+             std::to_string(listener.port()) + (options.bind.empty() ? "" : " of " + options.bind) +
+             (options.plain ? ", also for unencrypted peers" : "") + "; state in " +
+             options.folder.string() +
+             ", nodes known: " + std::to_string(context.cluster.nodes().size()));
+    background.ready();
+    int code = exit_code::failed;
+    asio::co_spawn(io, serve(context, listener), [&code](const std::exception_ptr& failure, int c) {
+        if (failure) std::rethrow_exception(failure);
+        code = c;
+    });
+    io.run();
+    log_info("stopped");
+    return code;
+}
+
+}  // namespace rpic
