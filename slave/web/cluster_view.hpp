@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/clock.hpp"
 #include "common/messages.hpp"
@@ -19,11 +20,25 @@ struct ClusterView {
     std::string trouble;     // why there is no link, in words; empty while connected
     std::optional<MasterView> master_view;  // last known
     std::map<std::string, NodeView> nodes;  // by node id; last known
+    std::map<std::string, Instant> told;    // by node id: when `nodes` learnt of it, which its
+                                            // last_seen_seconds counts from
     std::optional<Instant> updated;         // when the master last told something
     std::uint64_t version = 0;              // grows with every change
     Wakeup changed;                         // woken with every change
 
     explicit ClusterView(const boost::asio::any_io_executor& executor) : changed(executor) {}
+
+    /// What the master told about a node, now. touch() is the caller's, once for many nodes.
+    void put_node(NodeView node, Instant now) {
+        told[node.id] = now;
+        std::string id = node.id;
+        nodes.insert_or_assign(std::move(id), std::move(node));
+    }
+
+    void forget_node(const std::string& id) {
+        told.erase(id);
+        nodes.erase(id);
+    }
 
     /// To be called after any change.
     void touch() {

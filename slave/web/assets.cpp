@@ -1,0 +1,58 @@
+#include "slave/web/assets.hpp"
+
+#include <openssl/sha.h>
+
+#include <cstddef>
+#include <map>
+
+#include "slave/web/asset_table.hpp"
+
+namespace rpic {
+
+namespace {
+
+std::string_view content_type_of(std::string_view name) {
+    if (name.ends_with(".html")) return "text/html; charset=utf-8";
+    if (name.ends_with(".css")) return "text/css; charset=utf-8";
+    if (name.ends_with(".js")) return "text/javascript; charset=utf-8";
+    if (name.ends_with(".svg")) return "image/svg+xml";
+    return "application/octet-stream";
+}
+
+/// 16 hex digits of the content's hash: enough to tell two versions of one file apart.
+std::string content_hash(std::string_view content) {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256(reinterpret_cast<const unsigned char*>(content.data()), content.size(), digest);
+    constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    for (std::size_t i = 0; i < 8; ++i) {
+        text += digits[digest[i] >> 4];
+        text += digits[digest[i] & 15];
+    }
+    return text;
+}
+
+std::map<std::string_view, Asset> load_assets() {
+    std::map<std::string_view, Asset> assets;
+    for (const EmbeddedFile& file : embedded_files()) {
+        Asset asset;
+        asset.content_type = content_type_of(file.name);
+        asset.plain = std::string_view(file.plain, file.plain_end);
+        asset.packed = std::string_view(file.packed, file.packed_end);
+        const std::string hash = content_hash(asset.plain);
+        asset.etag = '"' + hash + '"';
+        asset.packed_etag = '"' + hash + "-gz\"";
+        assets.emplace(file.path, std::move(asset));
+    }
+    return assets;
+}
+
+}  // namespace
+
+const Asset* find_asset(std::string_view path) {
+    static const std::map<std::string_view, Asset> assets = load_assets();
+    const auto found = assets.find(path);
+    return found == assets.end() ? nullptr : &found->second;
+}
+
+}  // namespace rpic
