@@ -191,6 +191,7 @@ class Cluster:
         self.master = None
         self.programs: list = []
         self.adopted: set = set()
+        self.last_note = ""
         self.key_file = self.folder / "join-key"
 
     # ------------------------------------------------------------------------------------ programs
@@ -219,10 +220,17 @@ class Cluster:
         command = [str(self.bin / program)] + [str(argument) for argument in args]
         result = subprocess.run(command, input=stdin or "", capture_output=True, text=True,
                                 env=self.environment(env), timeout=timeout, check=False)
-        with open(self.logs / "runs.log", "a", encoding="utf-8") as log:
-            print(time.strftime("%H:%M:%S"), *command[1:], "->", result.returncode,
-                  result.stdout[-2000:], result.stderr[-2000:], file=log)
+        self.note(" ".join([program, *command[1:], "->", str(result.returncode)]), result)
         return result
+
+    def note(self, what: str, result: subprocess.CompletedProcess) -> None:
+        """Keeps for a failure what was run; polling that always gives the same is kept once."""
+        text = "\n".join([what, result.stdout[-2000:], result.stderr[-2000:]]).rstrip()
+        text = text.replace(str(self.folder), "CLUSTER")
+        if text != self.last_note:
+            self.last_note = text
+            with open(self.logs / "runs.log", "a", encoding="utf-8") as log:
+                print(time.strftime("%H:%M:%S"), text, file=log)
 
     def start_master(self, *args, port: int | None = None, plain: bool = False,
                      env: dict | None = None) -> Program:
