@@ -10,9 +10,13 @@ Instant Clock::now() noexcept {
     return Instant{std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec}};
 }
 
-double to_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+double to_seconds(Duration duration) {
+    return std::chrono::duration<double>(duration).count();
+}
 
-std::int64_t wall_seconds() { return static_cast<std::int64_t>(std::time(nullptr)); }
+std::int64_t wall_seconds() {
+    return static_cast<std::int64_t>(std::time(nullptr));
+}
 
 std::string rfc3339(std::int64_t seconds_since_1970) {
     const std::time_t time = seconds_since_1970;

@@ -68,8 +68,8 @@ json::value to_json(const T& from, json::storage_ptr storage = {}) {
     }
 }
 
-/// Fills `into` from a JSON value. Members that are missing or null keep their default, unknown ones
-/// are ignored; a wrong type throws BadMessageError which names `where`.
+/// Fills `into` from a JSON value. Members that are missing or null keep their default, unknown
+/// ones are ignored; a wrong type throws BadMessageError which names `where`.
 template <class T>
 void from_json(const json::value& from, T& into, std::string_view where) {
     if constexpr (Described<T>) {

@@ -31,18 +31,22 @@ inline constexpr std::size_t page_bytes = 48 * 1024;  // longer lists are sent i
 inline constexpr std::size_t outbox_soft_bytes = 1024 * 1024;      // above: no new work for it
 inline constexpr std::size_t outbox_hard_bytes = 4 * 1024 * 1024;  // above: closed
 inline constexpr auto write_stall = 20s;  // no byte accepted by the peer for so long: closed
+inline constexpr auto end_time = 1s;  // a peer that was told to go and does not: closed
 
 // One turn of the loop.
-inline constexpr std::size_t read_bytes = 64 * 1024;  // read from one peer before the next is served
+inline constexpr std::size_t read_bytes =
+    64 * 1024;  // read from one peer before the next is served
 
 // Text that a peer reports about itself: longer is cut.
-inline constexpr std::size_t name_chars = 63;    // names of nodes and tokens: a DNS label
-inline constexpr std::size_t text_chars = 256;   // hostname, CPU model, reasons
-inline constexpr std::size_t labels = 64;        // per node: more are dropped
+inline constexpr std::size_t name_chars = 63;       // names of nodes and tokens: a DNS label
+inline constexpr std::size_t text_chars = 256;      // hostname, CPU model, reasons
+inline constexpr std::size_t labels = 64;           // per node: more are dropped
 inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into the log
 
 // Nodes and keys.
-inline constexpr std::size_t nodes = 20'000;          // more: the join is refused
+inline constexpr int listen_backlog = 4096;   // connections that the kernel accepts ahead of us
+inline constexpr std::size_t clients = 256;   // `rpicluster` connections at once; more: refused
+inline constexpr std::size_t nodes = 20'000;  // more: the join is refused
 inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown
 inline constexpr auto plain_node_kept = 10min;        // after its connection ended: forgotten
 inline constexpr std::size_t tokens = 1'000;          // more: `token create` is refused
@@ -56,30 +60,34 @@ inline constexpr std::size_t log_files = 3;                      // older: delet
 // Liveness. A node beats every `heartbeat`; silence makes it suspect, then lost.
 inline constexpr auto heartbeat = 5s;
 inline constexpr auto heartbeat_min = 50ms;  // --heartbeat accepts from here ...
-inline constexpr auto heartbeat_max = 10s;   // ... to here: below suspect_after with room for one loss
+inline constexpr auto heartbeat_max =
+    10s;  // ... to here: below suspect_after with room for one loss
 inline constexpr auto suspect_after = 15s;
 inline constexpr auto lost_after = 20s;
 inline constexpr auto lost_after_master_start = 90s;
 inline constexpr auto master_silence = 15s;  // a slave that hears nothing for so long reconnects
 
+// Health: a node at or above this temperature is shown as unwell.
+inline constexpr double hot_celsius = 80;
+
 // Reconnecting.
 inline constexpr auto reconnect_first = 200ms;
-inline constexpr auto reconnect_early_max = 5s;   // in the first part of an outage ...
+inline constexpr auto reconnect_early_max = 5s;      // in the first part of an outage ...
 inline constexpr auto reconnect_early_part = 10min;  // ... which is this long
-inline constexpr auto reconnect_max = 60s;        // the figure of the seed texts
-inline constexpr auto refused_retry = 60s;        // after a refused key
-inline constexpr auto connect_time = 5s;          // for one address
+inline constexpr auto reconnect_max = 60s;           // the figure of the seed texts
+inline constexpr auto refused_retry = 60s;           // after a refused key
+inline constexpr auto connect_time = 5s;             // for one address
 inline constexpr auto resolve_time = 10s;
 
 // Stopping.
 inline constexpr auto stop_time = 2s;
 
 // The web page.
-inline constexpr std::size_t web_connections = 256;     // more: accepting pauses
+inline constexpr std::size_t web_connections = 256;        // more: accepting pauses
 inline constexpr std::size_t web_header_bytes = 8 * 1024;  // more: 431
-inline constexpr auto web_request_time = 10s;           // slower: closed
-inline constexpr auto web_idle_time = 60s;              // kept alive without a request: closed
-inline constexpr std::size_t web_viewers = 64;          // event streams; more: 503
+inline constexpr auto web_request_time = 10s;              // slower: closed
+inline constexpr auto web_idle_time = 60s;                 // kept alive without a request: closed
+inline constexpr std::size_t web_viewers = 64;             // event streams; more: 503
 inline constexpr std::size_t web_viewer_outbox_bytes = 1024 * 1024;  // behind by more: dropped
 
 // Files read at start.

@@ -25,13 +25,15 @@ inline constexpr int protocol_version = 1;
 /// What a machine is. Told once per connection.
 struct MachineFacts {
     std::string hostname;
-    std::string arch;         // of the programs, in Debian's names: amd64 arm64 armhf armel i386
-    std::string kernel_arch;  // machine of uname(2): x86_64 aarch64 armv7l armv6l
-    std::string cpu;          // model, for display
+    std::string arch;            // of the programs, in Debian's names: amd64 arm64 armhf armel i386
+    std::string kernel_arch;     // machine of uname(2): x86_64 aarch64 armv7l armv6l
+    std::string cpu;             // model, for display
     std::int64_t cpu_cores = 0;  // that may be used: a container's limit counts, not the host's
     std::int64_t ram_bytes = 0;  // that may be used, likewise
     std::string os;              // PRETTY_NAME of os-release(5)
     std::string kernel;          // release of uname(2)
+
+    bool operator==(const MachineFacts&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(MachineFacts, (),
                       (hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel))
@@ -110,8 +112,8 @@ struct Hello {
     std::map<std::string, std::string> labels;
 };
 BOOST_DESCRIBE_STRUCT(Hello, (),
-                      (version, protocol, peer, role, name, fingerprint, boot_id,
-                       heartbeat_seconds, machine, labels))
+                      (version, protocol, peer, role, name, fingerprint, boot_id, heartbeat_seconds,
+                       machine, labels))
 
 /// The master's answer to a hello that it accepts.
 struct Welcome {
@@ -332,8 +334,8 @@ BOOST_DESCRIBE_STRUCT(Failed, (), (id, code, reason))
 // ----------------------------------------------------------------------- who may say what to whom
 
 using FromNode = std::variant<Heartbeat, KeyStored, Bye, Watch, CheckToken>;
-using ToNode = std::variant<Welcome, Refused, BadMessage, HeartbeatAck, NodesChanged,
-                            MasterChanged, TokenChecked>;
+using ToNode = std::variant<Welcome, Refused, BadMessage, HeartbeatAck, NodesChanged, MasterChanged,
+                            TokenChecked>;
 using FromClient = std::variant<ListNodes, GetStatus, GetJoinKey, CreateToken, ListTokens,
                                 RevokeToken, RemoveNode, Bye>;
 using ToClient = std::variant<Welcome, Refused, BadMessage, NodeList, Status, JoinKey, TokenCreated,

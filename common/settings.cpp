@@ -1,0 +1,374 @@
+#include "common/settings.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+#include "common/errors.hpp"
+#include "common/files.hpp"
+#include "common/limits.hpp"
+#include "common/text.hpp"
+
+namespace rpic {
+
+namespace {
+
+using Kind = Setting::Kind;
+
+constexpr const char* levels = "debug|info|warning|error";
+
+const std::vector<Setting> table = {
+    {Program::master, "master", "socket_port", "port", Kind::port, false, "12345", "PORT",
+     "port to listen on"},
+    {Program::master, "master", "socket_bind_ip", "bind", Kind::text, false, "", "ADDR",
+     "address to listen on; every address unless given"},
+    {Program::master, "master", "state_dir", "state-dir", Kind::text, false, "", "D",
+     "folder for keys and state"},
+    {Program::master, "master", "plain", "plain", Kind::toggle, false, "no", "",
+     "also accept the unencrypted protocol of the tutorial series"},
+    {Program::master, "master", "log_level", "log-level", Kind::choice, false, "info", levels,
+     "least severity that is logged"},
+    {Program::master, "master", "log_file", "log-file", Kind::text, false, "", "F",
+     "log there too, rotated at 10 MiB"},
+    {Program::master, "master", "ensure", "ensure", Kind::toggle, false, "no", "",
+     "for cron: start in the background unless it runs already"},
+
+    {Program::slave, "slave", "master_ip", "master", Kind::text, true, "", "HOST[:PORT]",
+     "master to join; may be given several times"},
+    {Program::slave, "slave", "socket_port", "", Kind::port, false, "12345", "PORT",
+     "port of the master"},
+    {Program::slave, "slave", "key_file", "key-file", Kind::text, false, "", "F",
+     "file with the join key"},
+    {Program::slave, "slave", "role", "role", Kind::choice, false, "worker",
+     "worker|basic|webserver", "what this slave does"},
+    {Program::slave, "slave", "name", "name", Kind::text, false, "", "N",
+     "name of this node; the host name unless given"},
+    {Program::slave, "slave", "state_dir", "state-dir", Kind::text, false, "", "D",
+     "folder for keys and state"},
+    {Program::slave, "slave", "plain", "plain", Kind::toggle, false, "no", "",
+     "speak the unencrypted protocol of the tutorial series"},
+    {Program::slave, "slave", "cpus", "cpus", Kind::count, false, "", "N",
+     "CPUs to offer; all unless given"},
+    {Program::slave, "slave", "memory", "memory", Kind::size, false, "", "SIZE",
+     "memory to offer; all unless given"},
+    {Program::slave, "slave", "labels", "label", Kind::text, true, "", "K=V",
+     "label of this node; may be given several times"},
+    {Program::slave, "slave", "heartbeat", "heartbeat", Kind::duration, false, "5", "SECONDS",
+     "time between heartbeats"},
+    {Program::slave, "slave", "reconnect_max", "reconnect-max", Kind::duration, false, "60",
+     "SECONDS", "longest wait between two attempts to reach the master"},
+    {Program::slave, "webserver", "webserver_host", "web-bind", Kind::text, false, "127.0.0.1",
+     "ADDR", "address of the web page (role webserver)"},
+    {Program::slave, "webserver", "webserver_port", "web-port", Kind::port, false, "8123", "PORT",
+     "port of the web page (role webserver)"},
+    {Program::slave, "webserver", "allowed_hosts", "", Kind::text, true, "", "HOST,...",
+     "further host names under which the web page may be asked for"},
+    {Program::slave, "slave", "rejoin", "rejoin", Kind::toggle, false, "no", "",
+     "forget this node's own key and join anew with the join key"},
+    {Program::slave, "slave", "log_level", "log-level", Kind::choice, false, "info", levels,
+     "least severity that is logged"},
+    {Program::slave, "slave", "log_file", "log-file", Kind::text, false, "", "F",
+     "log there too, rotated at 10 MiB"},
+    {Program::slave, "slave", "ensure", "ensure", Kind::toggle, false, "no", "",
+     "for cron: start in the background unless it runs already"},
+
+    {Program::client, "client", "master", "master", Kind::text, false, "", "HOST[:PORT]",
+     "master to talk to"},
+    {Program::client, "client", "key_file", "key-file", Kind::text, false, "", "F",
+     "file with a token or the admin key"},
+    {Program::client, "client", "state_dir", "state-dir", Kind::text, false, "", "D",
+     "folder where keys are looked for and stored"},
+};
+
+std::string environment_name(const Setting& setting) {
+    std::string name = "RPICLUSTER_" + std::string(setting.section) + "_" + setting.key;
+    for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return name;
+}
+
+std::string name_of(const Setting& setting) {
+    return *setting.flag != '\0' ? setting.flag : setting.key;
+}
+
+std::optional<std::int64_t> whole_number(std::string_view text) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
+/// What is expected of a value, if `value` is not it; empty if it is fine.
+std::string complaint(const Setting& setting, const std::string& value) {
+    switch (setting.kind) {
+        case Kind::text:
+            return {};
+        case Kind::toggle:
+            return parse_bool(value) ? "" : "yes or no";
+        case Kind::port: {
+            const auto port = whole_number(value);
+            return port && *port >= 0 && *port <= 65535 ? "" : "a port from 0 to 65535";
+        }
+        case Kind::duration:
+            return parse_duration(value) ? "" : "a duration such as 5, 500ms, 2m or 1h";
+        case Kind::size:
+            return parse_size(value) ? "" : "a size such as 512M or 1.5G";
+        case Kind::count: {
+            const auto count = whole_number(value);
+            return count && *count >= 1 && *count <= 1'000'000 ? "" : "a number from 1 up";
+        }
+        case Kind::choice: {
+            const auto words = split(setting.argument, '|');
+            if (std::find(words.begin(), words.end(), value) != words.end()) return {};
+            return "one of " + std::string(setting.argument);
+        }
+    }
+    return {};
+}
+
+void check(const Setting& setting, const std::vector<std::string>& values,
+           const std::string& origin) {
+    for (const auto& value : values)
+        if (const auto expected = complaint(setting, value); !expected.empty())
+            throw ConfigError("bad value \"" + printable(value, limits::log_text_chars) +
+                              "\" for " + origin + ": expected " + expected);
+}
+
+/// What stands on a command line, by flag.
+struct CommandLine {
+    std::map<std::string, std::vector<std::string>> flags;
+    std::vector<std::string> arguments;
+    std::string config;
+    bool help = false;
+    bool version = false;
+};
+
+const Setting* find_flag(Program program, std::string_view flag) {
+    for (const auto& setting : table)
+        if (setting.program == program && *setting.flag != '\0' && flag == setting.flag)
+            return &setting;
+    return nullptr;
+}
+
+std::vector<std::string> known_flags(Program program) {
+    std::vector<std::string> flags = {"--config", "--help", "--version"};
+    for (const auto& setting : table)
+        if (setting.program == program && *setting.flag != '\0')
+            flags.push_back(std::string("--") + setting.flag);
+    return flags;
+}
+
+[[noreturn]] void unknown_flag(Program program, const std::string& flag) {
+    const auto near = nearest(flag, known_flags(program));
+    throw ConfigError(
+        "unknown option " + printable(flag, limits::log_text_chars) +
+        (near.empty() ? "; --help lists the options" : "; did you mean " + near + "?"));
+}
+
+CommandLine read_command_line(Program program, const std::vector<std::string>& arguments) {
+    CommandLine line;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+        const auto& argument = arguments[i];
+        if (argument == "--help" || argument == "-h") {
+            line.help = true;
+            continue;
+        }
+        if (argument == "--version") {
+            line.version = true;
+            continue;
+        }
+        if (!argument.starts_with("--")) {
+            line.arguments.push_back(argument);
+            continue;
+        }
+        const auto equals = argument.find('=');
+        const auto flag = argument.substr(2, equals == std::string::npos ? equals : equals - 2);
+        const auto* setting = find_flag(program, flag);
+        if (setting == nullptr && flag != "config") unknown_flag(program, "--" + flag);
+        std::string value = "yes";
+        if (equals != std::string::npos) {
+            value = argument.substr(equals + 1);
+        } else if (setting == nullptr || setting->kind != Kind::toggle) {
+            if (++i == arguments.size()) throw ConfigError("--" + flag + " needs a value");
+            value = arguments[i];
+        }
+        if (setting == nullptr) {
+            line.config = value;
+        } else {
+            auto& values = line.flags[flag];
+            if (!setting->repeats) values.clear();  // the last one wins
+            values.push_back(value);
+        }
+    }
+    return line;
+}
+
+std::vector<std::string> values_from_text(const Setting& setting, const std::string& text) {
+    if (setting.repeats) return split(text, ',');
+    if (text.empty()) return {};
+    return {text};
+}
+
+IniFile read_config(const std::string& path, const FileReader& read_file, Settings& settings) {
+    const bool chosen = !path.empty();
+    const std::string name = chosen ? path : default_config_file;
+    const auto text = read_file(name);
+    if (!text && chosen)
+        throw ConfigError("cannot find the configuration file " + name + " given with --config");
+    if (!text) return {};
+    auto file = parse_ini(*text, name);
+    settings.warnings = unknown_keys(file, name);
+    return file;
+}
+
+const std::vector<std::string> nothing;
+const std::string empty;
+
+}  // namespace
+
+const std::vector<Setting>& all_settings() {
+    return table;
+}
+
+IniFile parse_ini(std::string_view text, std::string_view file_name) {
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    IniFile file;
+    std::string section;
+    for (int number = 1; !text.empty(); ++number) {
+        const auto end = text.find('\n');
+        const auto line = trim(text.substr(0, end));
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        if (line.empty() || line[0] == '#' || line[0] == ';') continue;
+        const auto complain = [&](const char* what) {
+            throw ConfigError(std::string(file_name) + " line " + std::to_string(number) + ": " +
+                              what);
+        };
+        if (line[0] == '[') {
+            if (line.back() != ']') complain("a section is written [name]");
+            section = lower(trim(line.substr(1, line.size() - 2)));
+            continue;
+        }
+        const auto separator = line.find_first_of("=:");
+        if (separator == std::string_view::npos) complain("expected \"key = value\"");
+        if (section.empty()) complain("expected a [section] before the first key");
+        file.entries.push_back({section, lower(trim(line.substr(0, separator))),
+                                std::string(trim(line.substr(separator + 1))), number});
+    }
+    return file;
+}
+
+std::vector<std::string> unknown_keys(const IniFile& file, std::string_view file_name) {
+    std::vector<std::string> warnings;
+    for (const auto& entry : file.entries) {
+        std::vector<std::string> in_section;
+        std::vector<std::string> everywhere;
+        for (const auto& setting : table) {
+            everywhere.push_back("[" + std::string(setting.section) + "] " + setting.key);
+            if (entry.section == setting.section) in_section.emplace_back(setting.key);
+        }
+        if (std::find(in_section.begin(), in_section.end(), entry.key) != in_section.end())
+            continue;
+        const auto near = in_section.empty()
+                              ? nearest("[" + entry.section + "] " + entry.key, everywhere)
+                              : nearest(entry.key, in_section);
+        warnings.push_back(std::string(file_name) + " line " + std::to_string(entry.line) +
+                           ": unknown key " + printable(entry.key, limits::log_text_chars) +
+                           " in section [" + printable(entry.section, limits::log_text_chars) +
+                           "]" + (near.empty() ? "" : "; did you mean " + near + "?"));
+    }
+    return warnings;
+}
+
+Settings load_settings(Program program, const std::vector<std::string>& arguments,
+                       const Environment& environment, const FileReader& read_file) {
+    const auto line = read_command_line(program, arguments);
+    Settings settings;
+    settings.help = line.help;
+    settings.version = line.version;
+    settings.arguments = line.arguments;
+    if (line.help || line.version) return settings;
+    const auto file = read_config(line.config, read_file, settings);
+    for (const auto& setting : table) {
+        if (setting.program != program) continue;
+        std::vector<std::string> values = values_from_text(setting, setting.default_value);
+        for (const auto& entry : file.entries) {
+            if (entry.section != setting.section || entry.key != setting.key) continue;
+            values = values_from_text(setting, entry.value);
+            check(setting, values,
+                  entry.key + " (configuration file, line " + std::to_string(entry.line) + ")");
+        }
+        const auto variable = environment_name(setting);
+        if (const char* value = environment(variable)) {
+            values = values_from_text(setting, value);
+            check(setting, values, variable);
+        }
+        if (const auto flag = line.flags.find(setting.flag); flag != line.flags.end()) {
+            values = flag->second;
+            check(setting, values, std::string("--") + setting.flag);
+        }
+        settings.set(name_of(setting), std::move(values));
+    }
+    return settings;
+}
+
+Settings load_settings(Program program, int argc, char** argv) {
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    return load_settings(
+        program, arguments, [](const std::string& name) { return std::getenv(name.c_str()); },
+        [](const std::string& path) { return read_file_if_there(path, limits::config_bytes); });
+}
+
+std::string options_help(Program program) {
+    std::vector<std::pair<std::string, std::string>> lines;
+    for (const auto& setting : table) {
+        if (setting.program != program || *setting.flag == '\0') continue;
+        std::string left = std::string("--") + setting.flag;
+        if (setting.kind != Kind::toggle) left += std::string(" ") + setting.argument;
+        std::string right = setting.help;
+        if (setting.kind != Kind::toggle && *setting.default_value != '\0')
+            right += std::string(" (") + setting.default_value + ")";
+        lines.emplace_back(left, right);
+    }
+    lines.emplace_back("--config F",
+                       std::string("configuration file (") + default_config_file + ")");
+    lines.emplace_back("--version", "print the version and exit");
+    lines.emplace_back("--help", "print this and exit");
+    std::string text;
+    for (const auto& [left, right] : lines) {
+        text += "  " + left;
+        text += left.size() < 24 ? std::string(26 - left.size(), ' ') : "\n" + std::string(28, ' ');
+        text += right + "\n";
+    }
+    return text;
+}
+
+const std::vector<std::string>& Settings::list(std::string_view name) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? nothing : found->second;
+}
+
+const std::string& Settings::text(std::string_view name) const {
+    const auto& values = list(name);
+    return values.empty() ? empty : values.back();
+}
+
+bool Settings::toggle(std::string_view name) const {
+    return parse_bool(text(name)).value_or(false);
+}
+
+std::uint16_t Settings::port(std::string_view name) const {
+    return static_cast<std::uint16_t>(whole_number(text(name)).value_or(0));
+}
+
+std::optional<Duration> Settings::duration(std::string_view name) const {
+    return text(name).empty() ? std::nullopt : parse_duration(text(name));
+}
+
+std::optional<std::int64_t> Settings::size(std::string_view name) const {
+    return text(name).empty() ? std::nullopt : parse_size(text(name));
+}
+
+std::optional<std::int64_t> Settings::count(std::string_view name) const {
+    return text(name).empty() ? std::nullopt : whole_number(text(name));
+}
+
+}  // namespace rpic

@@ -1,0 +1,231 @@
+#include "common/text.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+#include "common/limits.hpp"
+
+namespace rpic {
+
+namespace {
+
+/// Length in bytes of the valid UTF-8 character at the start of `text`, 0 if it is not one
+/// (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF).
+std::size_t utf8_length(std::string_view text) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    const unsigned char first = byte(0);
+    if (first < 0x80) return 1;
+    const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
+    for (std::size_t i = 1; i < length; ++i)
+        if ((byte(i) & 0xC0) != 0x80) return 0;
+    if (first == 0xE0 && byte(1) < 0xA0) return 0;
+    if (first == 0xED && byte(1) > 0x9F) return 0;
+    if (first == 0xF0 && byte(1) < 0x90) return 0;
+    if (first == 0xF4 && byte(1) > 0x8F) return 0;
+    return length;
+}
+
+/// The number at the start of `text`, which is advanced behind it; nothing for no number, a
+/// negative one or one that is not finite.
+std::optional<double> leading_number(std::string_view& text) {
+    double number = 0;
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+    if (error != std::errc{} || !std::isfinite(number) || number < 0) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return number;
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+}  // namespace
+
+std::string printable(std::string_view text, std::size_t max_chars) {
+    std::string result;
+    while (!text.empty()) {
+        const std::size_t length = utf8_length(text);
+        const bool control = length == 1 && (static_cast<unsigned char>(text[0]) < 0x20 ||
+                                             static_cast<unsigned char>(text[0]) == 0x7F);
+        // U+0080 to U+009F are control characters too: terminals obey some of them.
+        const bool control_c1 = length == 2 && static_cast<unsigned char>(text[0]) == 0xC2 &&
+                                static_cast<unsigned char>(text[1]) < 0xA0;
+        if (result.size() + std::max<std::size_t>(length, 1) > max_chars) return result + "...";
+        if (length == 0 || control || control_c1)
+            result += '?';
+        else
+            result += text.substr(0, length);
+        text.remove_prefix(std::max<std::size_t>(length, 1));
+    }
+    return result;
+}
+
+std::optional<Duration> parse_duration(std::string_view text) {
+    const auto number = leading_number(text);
+    if (!number) return std::nullopt;
+    double unit_seconds = 0;
+    if (text.empty() || text == "s") unit_seconds = 1;
+    if (text == "ms") unit_seconds = 1e-3;
+    if (text == "m") unit_seconds = 60;
+    if (text == "h") unit_seconds = 3600;
+    if (text == "d") unit_seconds = 86400;
+    const double seconds = *number * unit_seconds;
+    constexpr double hundred_years = 100 * 365.25 * 86400;
+    if (unit_seconds == 0 || seconds > hundred_years) return std::nullopt;
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+std::optional<std::int64_t> parse_size(std::string_view text) {
+    const auto number = leading_number(text);
+    if (!number) return std::nullopt;
+    double unit = 1;
+    if (!text.empty()) {
+        const auto power = std::string_view("BKMGT").find(
+            static_cast<char>(std::toupper(static_cast<unsigned char>(text[0]))));
+        const auto rest = lower(text.substr(1));
+        if (power == std::string_view::npos) return std::nullopt;
+        if (!(rest.empty() || (power > 0 && (rest == "b" || rest == "ib")))) return std::nullopt;
+        unit = std::pow(1024.0, static_cast<double>(power));
+    }
+    const double bytes = *number * unit;
+    if (bytes > 9e18) return std::nullopt;
+    return static_cast<std::int64_t>(bytes);
+}
+
+std::optional<bool> parse_bool(std::string_view text) {
+    const auto word = lower(text);
+    if (word == "yes" || word == "true" || word == "on" || word == "1") return true;
+    if (word == "no" || word == "false" || word == "off" || word == "0") return false;
+    return std::nullopt;
+}
+
+std::string format_size(std::int64_t bytes) {
+    double value = static_cast<double>(bytes);
+    std::size_t power = 0;
+    while (value >= 1024 && power < 4) {
+        value /= 1024;
+        ++power;
+    }
+    char text[32];
+    const bool fraction = power > 0 && value < 10;
+    std::snprintf(text, sizeof text, fraction ? "%.1f" : "%.0f", value);
+    return power == 0 ? text : text + std::string(1, "BKMGT"[power]);
+}
+
+std::string format_duration(double seconds) {
+    char text[32];
+    if (seconds < 10)
+        std::snprintf(text, sizeof text, "%.1fs", seconds);
+    else if (seconds < 120)
+        std::snprintf(text, sizeof text, "%.0fs", seconds);
+    else if (seconds < 2 * 3600)
+        std::snprintf(text, sizeof text, "%.0fm", seconds / 60);
+    else if (seconds < 2 * 86400)
+        std::snprintf(text, sizeof text, "%.0fh", seconds / 3600);
+    else
+        std::snprintf(text, sizeof text, "%.0fd", seconds / 86400);
+    return text;
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+    std::string best;
+    std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
+    for (const auto& candidate : candidates) {
+        const auto distance = edit_distance(word, candidate);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = candidate;
+        }
+    }
+    return best;
+}
+
+std::string_view trim(std::string_view text) {
+    constexpr std::string_view space = " \t\r\n\f\v";
+    const auto first = text.find_first_not_of(space);
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(space) - first + 1);
+}
+
+std::string lower(std::string_view text) {
+    std::string result(text);
+    for (char& c : result)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return result;
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+    std::vector<std::string> parts;
+    while (!text.empty()) {
+        const auto end = text.find(separator);
+        const auto part = trim(text.substr(0, end));
+        if (!part.empty()) parts.emplace_back(part);
+        if (end == std::string_view::npos) break;
+        text.remove_prefix(end + 1);
+    }
+    return parts;
+}
+
+std::optional<HostPort> parse_host_port(std::string_view text, std::uint16_t default_port) {
+    std::string_view host = text;
+    std::string_view port;
+    bool has_port = false;
+    if (!text.empty() && text[0] == '[') {
+        const auto end = text.find(']');
+        if (end == std::string_view::npos) return std::nullopt;
+        host = text.substr(1, end - 1);
+        const auto rest = text.substr(end + 1);
+        if (!rest.empty() && rest[0] != ':') return std::nullopt;
+        has_port = !rest.empty();
+        port = has_port ? rest.substr(1) : rest;
+    } else if (const auto colon = text.find(':');
+               colon != std::string_view::npos &&
+               text.find(':', colon + 1) == std::string_view::npos) {
+        host = text.substr(0, colon);
+        has_port = true;
+        port = text.substr(colon + 1);
+    }
+    if (host.empty() || host.find_first_of(" \t/@") != std::string_view::npos) return std::nullopt;
+    HostPort result{std::string(host), default_port};
+    if (has_port) {
+        const auto [end, error] =
+            std::from_chars(port.data(), port.data() + port.size(), result.port);
+        if (error != std::errc{} || end != port.data() + port.size() || result.port == 0)
+            return std::nullopt;
+    }
+    return result;
+}
+
+std::string format_host_port(std::string_view host, std::uint16_t port) {
+    const bool v6 = host.find(':') != std::string_view::npos;
+    std::string text = v6 ? "[" + std::string(host) + "]" : std::string(host);
+    return text + ":" + std::to_string(port);
+}
+
+std::string node_name(std::string_view wish) {
+    std::string name;
+    for (const char c : wish) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        const bool digit = c >= '0' && c <= '9';
+        const bool inner = !name.empty() && (c == '.' || c == '_' || c == '-');
+        if ((letter || digit || inner) && name.size() < limits::name_chars) name += c;
+    }
+    return name;
+}
+
+}  // namespace rpic

@@ -1,0 +1,353 @@
+#include "master/core/cluster.hpp"
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "common/text.hpp"
+
+namespace rpic {
+
+namespace {
+
+constexpr std::size_t gone_remembered = 1024;
+
+std::string cut(std::string_view text) {
+    return printable(text, limits::text_chars);
+}
+
+/// What a peer says of its machine, cut to what we keep.
+MachineFacts bounded(const MachineFacts& told) {
+    MachineFacts facts = told;
+    for (auto* text :
+         {&facts.hostname, &facts.arch, &facts.kernel_arch, &facts.cpu, &facts.os, &facts.kernel})
+        *text = cut(*text);
+    facts.cpu_cores = std::clamp<std::int64_t>(facts.cpu_cores, 0, 65'536);
+    facts.ram_bytes = std::max<std::int64_t>(facts.ram_bytes, 0);
+    return facts;
+}
+
+std::map<std::string, std::string> bounded(const std::map<std::string, std::string>& told) {
+    std::map<std::string, std::string> labels;
+    for (const auto& [key, value] : told)
+        if (labels.size() < limits::labels) labels[cut(key)] = cut(value);
+    return labels;
+}
+
+Vitals bounded(const Vitals& told) {
+    Vitals vitals = told;
+    if (vitals.cpu_percent) vitals.cpu_percent = std::clamp(*vitals.cpu_percent, 0.0, 100.0);
+    if (vitals.ram_available_bytes && *vitals.ram_available_bytes < 0)
+        vitals.ram_available_bytes.reset();
+    if (vitals.load_1m && !(*vitals.load_1m >= 0 && *vitals.load_1m < 1e6)) vitals.load_1m.reset();
+    if (vitals.temperature_c && !(*vitals.temperature_c > -60 && *vitals.temperature_c < 200))
+        vitals.temperature_c.reset();
+    return vitals;
+}
+
+/// The record that a hello makes of another: what is durable of it. Names are given elsewhere.
+void update(NodeRecord& record, const Hello& hello) {
+    record.role = hello.role;
+    record.fingerprint = cut(hello.fingerprint);
+    record.version = cut(hello.version);
+    record.machine = bounded(hello.machine);
+    record.labels = bounded(hello.labels);
+}
+
+std::string wish_of(const Hello& hello) {
+    const auto wish = node_name(hello.name);
+    return wish.empty() ? "node" : wish;
+}
+
+}  // namespace
+
+void Cluster::restore(NodeRecord record) {
+    Node& node = add(std::move(record));
+    node.state = NodeState::suspect;
+    touch(node);
+}
+
+Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::string_view known_id,
+                                       const Hello& hello, std::string_view address,
+                                       const Fresh& fresh, Effects& effects) {
+    if (hello.role != "worker" && hello.role != "basic" && hello.role != "webserver")
+        return Refusal{"role", "unknown role \"" + cut(hello.role) + "\""};
+    Node* node = nullptr;
+    if (!known_id.empty()) {
+        const auto known = nodes_.find(std::string(known_id));
+        if (known == nodes_.end()) return Refusal{"removed", "this node was removed"};
+        node = known->second.get();
+        const bool other_board = node->record.fingerprint != cut(hello.fingerprint);
+        const bool spoke_lately =
+            node->session != 0 && node->last_heard && now - *node->last_heard < timers_.lost_after;
+        if (other_board && spoke_lately) {
+            effects.push_back(Announce{true, "a second machine uses the key of node " +
+                                                 node->record.name +
+                                                 " (a copied card?): it joins as a new node"});
+            node = nullptr;
+        }
+    } else if (Node* abandoned = abandoned_join(hello)) {
+        // Its key never reached it, so nobody can have it: the name is free again.
+        effects.push_back(ForgetNode{abandoned->record.id, abandoned->record.key_identity});
+        forget(abandoned->record.id);
+    }
+    const bool is_new = node == nullptr;
+    if (is_new) {
+        if (nodes_.size() >= limits::nodes)
+            return Refusal{
+                "full", "the cluster is full: it has " + std::to_string(nodes_.size()) + " nodes"};
+        NodeRecord record;
+        record.id = fresh.node_id;
+        record.key_identity = fresh.key_identity;
+        record.wished_name = wish_of(hello);
+        record.name = unique_name(record.wished_name, nullptr);
+        node = &add(std::move(record));
+    }
+    const NodeRecord before = node->record;
+    if (node->record.wished_name != wish_of(hello)) rename(*node, wish_of(hello));
+    update(node->record, hello);
+    if (!is_new) node->record.confirmed = true;  // it came with its own key
+    node->boot_id = cut(hello.boot_id);
+    attach(*node, now, session, address, effects);
+    if (is_new || before != node->record) effects.push_back(SaveNode{node->record});
+    return Joined{node->record.id, node->record.name, is_new};
+}
+
+void Cluster::on_key_stored(SessionId session, Effects& effects) {
+    Node* node = node_of(session);
+    if (node == nullptr || node->record.confirmed) return;
+    node->record.confirmed = true;
+    effects.push_back(SaveNode{node->record});
+}
+
+Cluster::JoinOutcome Cluster::on_plain_hello(Instant now, SessionId session,
+                                             std::string_view address, std::string_view fresh_id,
+                                             Effects& effects) {
+    if (nodes_.size() >= limits::nodes) return Refusal{"full", "the cluster is full"};
+    NodeRecord record;
+    record.id = fresh_id;
+    record.role = "basic";
+    record.name = unique_name("plain-" + std::string(fresh_id.substr(0, 8)), nullptr);
+    Node& node = add(std::move(record));
+    node.plain = true;
+    attach(node, now, session, address, effects);
+    return Joined{node.record.id, node.record.name, false};
+}
+
+void Cluster::on_plain_details(Instant now, SessionId session, const MachineFacts& machine,
+                               std::optional<double> cpu_percent, Effects& effects) {
+    Node* node = node_of(session);
+    if (node == nullptr || !node->plain) return;
+    node->record.machine = bounded(machine);
+    Vitals vitals;
+    vitals.cpu_percent = cpu_percent;
+    node->vitals = bounded(vitals);
+    if (const auto wish = node_name(machine.hostname); !node->named && !wish.empty()) {
+        node->named = true;
+        replace_plain_predecessor(*node);
+        rename(*node, wish);
+        effects.push_back(
+            Announce{false, "plain node " + node->record.name + " joined from " + node->address});
+    }
+    node->last_heard = now;
+    touch(*node);
+}
+
+void Cluster::on_heard(Instant now, SessionId session, Effects& effects) {
+    Node* node = node_of(session);
+    if (node == nullptr) return;
+    node->last_heard = now;
+    if (node->state != NodeState::online)
+        set_state(*node, NodeState::online, "it speaks again", effects);
+}
+
+void Cluster::on_vitals(SessionId session, const Vitals& vitals) {
+    Node* node = node_of(session);
+    if (node == nullptr) return;
+    node->vitals = bounded(vitals);
+    touch(*node);
+}
+
+void Cluster::on_disconnected(Instant now, SessionId session, std::string_view reason,
+                              Effects& effects) {
+    Node* node = node_of(session);
+    if (node == nullptr) return;
+    by_session_.erase(session);
+    node->session = 0;
+    touch(*node);
+    if (node->state == NodeState::online) set_state(*node, NodeState::suspect, reason, effects);
+    if (!node->plain) return;
+    plain_disconnected_.push_back(node->record.id);
+    forget_plain(now);
+}
+
+void Cluster::on_tick(Instant now, Effects& effects) {
+    for (auto& [id, entry] : nodes_) {
+        Node& node = *entry;
+        if (node.state == NodeState::lost) continue;
+        const Duration silence = now - node.last_heard.value_or(started_);
+        const Duration lost_after = node.last_heard
+                                        ? timers_.lost_after
+                                        : std::max(timers_.lost_after, timers_.lost_after_start);
+        const auto silent = "silent for " + format_duration(to_seconds(silence));
+        if (silence >= lost_after) {
+            node.lost_at = now;
+            set_state(node, NodeState::lost, silent, effects);
+            if (node.session != 0) effects.push_back(CloseSession{node.session, "silent", silent});
+        } else if (silence >= timers_.suspect_after && node.state == NodeState::online) {
+            set_state(node, NodeState::suspect, silent, effects);
+        }
+    }
+    forget_plain(now);
+}
+
+bool Cluster::remove(std::string_view name_or_id, Effects& effects) {
+    const Node* node = find(name_or_id);
+    if (node == nullptr) return false;
+    const auto record = node->record;
+    effects.push_back(ForgetNode{record.id, record.key_identity});
+    if (node->session != 0)
+        effects.push_back(CloseSession{node->session, "removed", "this node was removed"});
+    effects.push_back(Announce{false, "node " + record.name + " was removed"});
+    forget(record.id);
+    return true;
+}
+
+const Node* Cluster::find(std::string_view name_or_id) const {
+    const std::string key(name_or_id);
+    if (const auto named = by_name_.find(key); named != by_name_.end()) return named->second;
+    const auto known = nodes_.find(key);
+    return known == nodes_.end() ? nullptr : known->second.get();
+}
+
+const Node* Cluster::find_session(SessionId session) const {
+    const auto found = by_session_.find(session);
+    return found == by_session_.end() ? nullptr : found->second;
+}
+
+std::map<std::string, std::int64_t> Cluster::count_by_state() const {
+    std::map<std::string, std::int64_t> counts{{"online", 0}, {"suspect", 0}, {"lost", 0}};
+    for (const auto& [id, node] : nodes_) ++counts[std::string(state_name(node->state))];
+    return counts;
+}
+
+std::optional<std::vector<std::string>> Cluster::gone_since(std::uint64_t since) const {
+    if (since < gone_known_since_) return std::nullopt;
+    std::vector<std::string> ids;
+    for (const auto& gone : gone_)
+        if (gone.version > since) ids.push_back(gone.id);
+    return ids;
+}
+
+Node& Cluster::add(NodeRecord record) {
+    auto node = std::make_unique<Node>();
+    node->record = std::move(record);
+    Node& added = *node;
+    by_name_[added.record.name] = &added;
+    nodes_[added.record.id] = std::move(node);
+    return added;
+}
+
+Node* Cluster::node_of(SessionId session) {
+    const auto found = by_session_.find(session);
+    return found == by_session_.end() ? nullptr : found->second;
+}
+
+std::string Cluster::unique_name(const std::string& wish, const Node* except) const {
+    std::string name = wish;
+    for (int number = 2;; ++number) {
+        const auto taken = by_name_.find(name);
+        if (taken == by_name_.end() || taken->second == except) return name;
+        name = wish + "-" + std::to_string(number);
+    }
+}
+
+void Cluster::rename(Node& node, const std::string& wish) {
+    by_name_.erase(node.record.name);
+    node.record.wished_name = wish;
+    node.record.name = unique_name(wish, nullptr);
+    by_name_[node.record.name] = &node;
+}
+
+void Cluster::attach(Node& node, Instant now, SessionId session, std::string_view address,
+                     Effects& effects) {
+    if (node.session != 0) {
+        by_session_.erase(node.session);
+        effects.push_back(CloseSession{node.session, "replaced",
+                                       "this node connected again from " + std::string(address)});
+    }
+    node.session = session;
+    node.address = address;
+    node.last_heard = now;
+    by_session_[session] = &node;
+    set_state(node, NodeState::online, "connected from " + node.address, effects);
+}
+
+void Cluster::set_state(Node& node, NodeState state, std::string_view why, Effects& effects) {
+    touch(node);
+    const bool same = node.state == state;
+    node.state = state;
+    if (state != NodeState::lost) node.lost_at.reset();
+    // A plain peer is announced by its name, which it tells later; and in a storm of plain peers
+    // the log must stay readable.
+    if (same || (node.plain && !node.named)) return;
+    effects.push_back(Announce{state != NodeState::online, "node " + node.record.name + " is " +
+                                                               std::string(state_name(state)) +
+                                                               ": " + std::string(why)});
+}
+
+void Cluster::forget(const std::string& id) {
+    const auto found = nodes_.find(id);
+    if (found == nodes_.end()) return;
+    const Node& node = *found->second;
+    if (node.session != 0) by_session_.erase(node.session);
+    by_name_.erase(node.record.name);
+    nodes_.erase(found);
+    gone_.push_back({++version_, id});
+    if (gone_.size() > gone_remembered) {
+        gone_known_since_ = gone_.front().version;
+        gone_.pop_front();
+    }
+}
+
+/// A node of that name and board which was welcomed once and never confirmed its key: the power
+/// went between the welcome and the disk.
+Node* Cluster::abandoned_join(const Hello& hello) {
+    for (auto& [id, node] : nodes_)
+        if (!node->plain && !node->record.confirmed && node->session == 0 &&
+            node->record.wished_name == wish_of(hello) &&
+            node->record.fingerprint == cut(hello.fingerprint))
+            return node.get();
+    return nullptr;
+}
+
+/// Plain nodes have no identity, so each connection is a new one; those that ended are shown for a
+/// while, within bounds.
+void Cluster::forget_plain(Instant now) {
+    while (!plain_disconnected_.empty()) {
+        const auto found = nodes_.find(plain_disconnected_.front());
+        const bool there = found != nodes_.end() && found->second->session == 0;
+        const bool keep = there && plain_disconnected_.size() <= limits::plain_nodes_kept &&
+                          now - *found->second->last_heard < limits::plain_node_kept;
+        if (keep) return;
+        if (there) forget(plain_disconnected_.front());
+        plain_disconnected_.pop_front();
+    }
+}
+
+/// A plain slave that came back (same host name, same IP address) takes the place of its earlier
+/// connection.
+void Cluster::replace_plain_predecessor(const Node& node) {
+    const auto host = [](const Node& n) { return n.address.substr(0, n.address.rfind(':')); };
+    std::string predecessor;
+    for (const auto& id : plain_disconnected_) {
+        const auto found = nodes_.find(id);
+        if (found == nodes_.end() || found->second->session != 0) continue;
+        const Node& other = *found->second;
+        if (other.record.machine.hostname == node.record.machine.hostname &&
+            host(other) == host(node))
+            predecessor = id;
+    }
+    if (!predecessor.empty()) forget(predecessor);
+}
+
+}  // namespace rpic

@@ -1,0 +1,56 @@
+#include "master/core/node.hpp"
+
+#include <cmath>
+
+#include "common/limits.hpp"
+
+namespace rpic {
+
+std::string_view state_name(NodeState state) {
+    switch (state) {
+        case NodeState::online:
+            return "online";
+        case NodeState::suspect:
+            return "suspect";
+        case NodeState::lost:
+            return "lost";
+    }
+    return "";
+}
+
+std::vector<std::string> unwell_reasons(const Vitals& vitals) {
+    std::vector<std::string> reasons;
+    if (vitals.undervoltage.value_or(false))
+        reasons.emplace_back("under-voltage: the power supply or its cable is too weak");
+    if (vitals.throttled.value_or(false)) reasons.emplace_back("throttled by its firmware");
+    if (vitals.temperature_c && *vitals.temperature_c >= limits::hot_celsius)
+        reasons.push_back("hot: " + std::to_string(std::lround(*vitals.temperature_c)) + " C");
+    return reasons;
+}
+
+NodeView view_of(const Node& node, Instant now) {
+    const auto& record = node.record;
+    NodeView view;
+    view.id = record.id;
+    view.name = record.name;
+    view.state = state_name(node.state);
+    view.unwell = unwell_reasons(node.vitals);
+    view.role = record.role;
+    view.plain = node.plain;
+    view.address = node.address;
+    view.hostname = record.machine.hostname;
+    view.arch = record.machine.arch;
+    view.kernel_arch = record.machine.kernel_arch;
+    view.cpu = record.machine.cpu;
+    view.cpu_cores = record.machine.cpu_cores;
+    view.ram_bytes = record.machine.ram_bytes;
+    view.os = record.machine.os;
+    view.kernel = record.machine.kernel;
+    view.version = record.version;
+    view.labels = record.labels;
+    view.vitals = node.vitals;
+    if (node.last_heard) view.last_seen_seconds = to_seconds(now - *node.last_heard);
+    return view;
+}
+
+}  // namespace rpic

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/messages.hpp"
+
+namespace rpic {
+
+/// Number of a connection, never used twice while the master runs; 0 is none.
+using SessionId = std::uint64_t;
+
+enum class NodeState { online, suspect, lost };
+
+std::string_view state_name(NodeState state);
+
+/// What of a node outlives the master: one row of the store.
+struct NodeRecord {
+    std::string id;           // 32 hex digits
+    std::string name;         // unique
+    std::string wished_name;  // what the node asked for; another wish later is a new name
+    std::string role;         // worker | basic | webserver
+    std::string key_identity;
+    std::string fingerprint;
+    bool confirmed = false;  // the node has its key on disk
+    std::string version;
+    MachineFacts machine;
+    std::map<std::string, std::string> labels;
+
+    bool operator==(const NodeRecord&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(NodeRecord, (),
+                      (id, name, wished_name, role, key_identity, fingerprint, confirmed, version,
+                       machine, labels))
+
+/// A slave as the master sees it.
+struct Node {
+    NodeRecord record;
+    bool plain = false;  // speaks the seeds' protocol: reports and asks, never gets work
+    bool named = false;  // a plain node has told its host name
+    NodeState state = NodeState::suspect;
+    SessionId session = 0;  // 0: no connection
+    std::string address;    // of the connection, or of the last one
+    std::string boot_id;
+    std::optional<Instant> last_heard;  // nothing: not since the master started
+    std::optional<Instant> lost_at;
+    Vitals vitals;
+    std::uint64_t changed = 0;  // Cluster::version() of the last change that viewers see
+};
+
+/// What is wrong with a machine, in words for people; empty if it is well.
+std::vector<std::string> unwell_reasons(const Vitals& vitals);
+
+/// The node as `rpicluster nodes -o json` shows it.
+NodeView view_of(const Node& node, Instant now);
+
+}  // namespace rpic

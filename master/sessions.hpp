@@ -1,0 +1,74 @@
+#pragma once
+
+#include <map>
+#include <string_view>
+
+#include "common/connection.hpp"
+#include "common/messages.hpp"
+#include "common/wakeup.hpp"
+#include "master/core/node.hpp"
+
+namespace rpic {
+
+/// The connections of the master by number, so that one session's turn can reach another's peer. A
+/// session belongs to its coroutine; here it is only known while it lives.
+class Sessions {
+  public:
+    struct Session {
+        Connection* connection = nullptr;
+        bool encrypted = false;   // understands `refused`
+        bool watching = false;    // is told about changes of nodes
+        bool complete = false;    // a watcher that has the first picture
+        std::uint64_t seen = 0;   // version of the cluster that a watcher knows
+        Instant master_told{};    // when a watcher was last told about the master
+    };
+
+    explicit Sessions(const asio::any_io_executor& executor) : changed_(executor) {}
+
+    class Place {
+      public:
+        Place(Sessions& sessions, Connection& connection, bool encrypted)
+            : sessions_(sessions), id_(++sessions.last_) {
+            auto& session = sessions_.sessions_[id_];
+            session.connection = &connection;
+            session.encrypted = encrypted;
+        }
+        ~Place() {
+            sessions_.sessions_.erase(id_);
+            sessions_.changed_.notify();
+        }
+        Place(const Place&) = delete;
+        Place& operator=(const Place&) = delete;
+
+        SessionId id() const { return id_; }
+        Session& session() const { return sessions_.sessions_.at(id_); }
+
+      private:
+        Sessions& sessions_;
+        SessionId id_;
+    };
+
+    std::map<SessionId, Session>& all() { return sessions_; }
+
+    /// Tells the peer why, as far as it understands that, and ends its connection.
+    void end(SessionId id, std::string_view code, std::string_view reason) {
+        const auto found = sessions_.find(id);
+        if (found == sessions_.end()) return;
+        auto& connection = *found->second.connection;
+        Refused refused;
+        refused.code = code;
+        refused.reason = reason;
+        if (found->second.encrypted) connection.send(refused);
+        connection.end(reason);
+    }
+
+    /// Woken when a session has ended.
+    Wakeup& changed() { return changed_; }
+
+  private:
+    std::map<SessionId, Session> sessions_;
+    SessionId last_ = 0;
+    Wakeup changed_;
+};
+
+}  // namespace rpic
