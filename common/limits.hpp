@@ -105,6 +105,14 @@ inline constexpr std::size_t web_token_addresses = 1024;  // counted apart; furt
 inline constexpr auto web_token_kept = 5s;                // a good token is not asked about again
 inline constexpr std::size_t web_tokens_kept = 64;        // more: asked about each time
 
+// What a machine tells about itself through /proc and /sys.
+inline constexpr std::size_t machine_file_bytes = 64 * 1024;  // of a file; the rest is not read
+inline constexpr std::size_t machine_entries = 256;           // of a directory, likewise
+inline constexpr std::size_t machine_cpus = 8192;             // a CPU number above: no CPU list
+inline constexpr std::size_t cgroup_levels = 64;              // ancestors above are not asked
+inline constexpr auto cpu_interval_min = 10ms;                // sooner: the last CPU percent again
+inline constexpr auto sensor_search_interval = 60s;           // for sensors that are not there
+
 // Files read at start.
 inline constexpr std::size_t config_bytes = 1024 * 1024;  // larger: refused
 inline constexpr std::size_t key_file_bytes = 4 * 1024;   // larger: refused
