@@ -2,7 +2,6 @@
 
 #include <array>
 #include <boost/asio/socket_base.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include "common/errors.hpp"
 #include "common/limits.hpp"
@@ -79,7 +78,7 @@ awaitable<void> WebSession::serve() {
         std::string bytes = answer_header(reply, keep_alive);
         if (!head) bytes += reply.body();
         co_await write(bytes);
-        if (reply.events && !head) co_await send_events(request->authorization);
+        if (viewer_) co_await send_events(request->authorization);
         if (!keep_alive) break;
     }
     co_await linger();
@@ -155,10 +154,14 @@ awaitable<Answer> WebSession::admit_and_route(Request request) {
         admitted_ = true;
     }
     Answer reply = route(request, shared_.view, Clock::now());
-    if (reply.events && request.method == "GET" && shared_.feed.viewers() >= limits::web_viewers) {
+    if (reply.events && shared_.feed.viewers() >= limits::web_viewers) {
         ++shared_.counters.too_many_viewers;
         reply = error_answer(503, request.path, "too many are watching already");
         reply.fields.emplace_back("Retry-After", "10");
+    } else if (reply.events && request.method == "GET") {
+        // From here on its place is taken, so that many at once cannot get in together.
+        std::function<void()> drop = [this] { close("it did not read its events"); };
+        viewer_.emplace(shared_.feed, stream_.socket().get_executor(), std::move(drop));
     }
     co_return reply;
 }
@@ -196,16 +199,13 @@ awaitable<void> WebSession::send_events(std::string authorization) {
     boost::system::error_code error;
     const int send_bytes = limits::web_send_buffer_bytes;
     stream_.socket().set_option(asio::socket_base::send_buffer_size(send_bytes), error);
-    const auto executor = co_await asio::this_coro::executor;
-    std::function<void()> drop = [this] { close("it did not read its events"); };
-    EventFeed::Viewer viewer(shared_.feed, executor, drop);
     Instant checked = Clock::now();
     for (;;) {
         deadline_ = Instant::max();
-        const EventFeed::Piece piece = co_await viewer.next();
+        const EventFeed::Piece piece = co_await viewer_->next();
         if (stream_.peer_has_ended()) throw DisconnectionError("the viewer went away");
         co_await write(*piece);
-        viewer.sent();
+        viewer_->sent();
         // A revoked token ends the stream too; a master that cannot be asked does not.
         if (trusted_ || Clock::now() - checked < limits::web_keep_alive) continue;
         checked = Clock::now();
