@@ -2,6 +2,8 @@
 
 #include <array>
 #include <boost/asio/socket_base.hpp>
+#include <exception>
+#include <utility>
 
 #include "common/errors.hpp"
 #include "common/limits.hpp"
@@ -46,14 +48,19 @@ void WebSession::check_deadline(Instant now) {
 }
 
 awaitable<void> WebSession::run() {
+    std::exception_ptr failure;
     try {
         co_await serve();
-    } catch (const std::exception&) {
-        // Once we have closed the connection, the error of whatever ran is not the reason.
-        if (closed_because_.empty()) throw;
+    } catch (...) {
+        failure = std::current_exception();
     }
-    if (!closed_because_.empty()) throw DisconnectionError(closed_because_);
+    viewer_.reset();
     stream_.close();
+    // Once this side has closed the connection, the error of whatever ran is not the reason. From
+    // here on close() has nothing left to end.
+    const std::string reason = std::exchange(closed_because_, "it has ended");
+    if (!reason.empty()) throw DisconnectionError(reason);
+    if (failure) std::rethrow_exception(failure);
 }
 
 awaitable<void> WebSession::serve() {
@@ -169,8 +176,7 @@ awaitable<Answer> WebSession::admit_and_route(Request request) {
 Answer WebSession::refusal(Admission admission, const Request& request) {
     if (admission == Admission::unknown) {
         Answer answer =
-            error_answer(503, request.path,
-                         "the master cannot be asked about the token: " + shared_.view.trouble);
+            error_answer(503, request.path, "the master cannot be asked about the token now");
         answer.fields.emplace_back("Retry-After", "5");
         return answer;
     }
@@ -206,13 +212,12 @@ awaitable<void> WebSession::send_events(std::string authorization) {
         if (stream_.peer_has_ended()) throw DisconnectionError("the viewer went away");
         co_await write(*piece);
         viewer_->sent();
-        // A revoked token ends the stream too; a master that cannot be asked does not.
-        if (trusted_ || Clock::now() - checked < limits::web_keep_alive) continue;
+        if (trusted_ || Clock::now() - checked < shared_.times.check_again) continue;
         checked = Clock::now();
         expect_within(shared_.times.request, "the master did not say whether its token is good");
-        const auto address = plain_address(peer_.address());
-        const Admission admission = co_await shared_.gate.admit(authorization, address);
-        if (admission != Admission::granted && admission != Admission::unknown)
+        const Admission admission = co_await shared_.gate.check_again(authorization);
+        // A revoked token ends the stream; a master that cannot be asked does not.
+        if (admission == Admission::refused)
             throw DisconnectionError("its token is no longer good");
     }
 }

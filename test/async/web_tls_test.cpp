@@ -144,6 +144,29 @@ TEST_CASE("events over HTTPS", "[web]") {
     CHECK(web.next_event(*client).find("pi1") != std::string::npos);
 }
 
+TEST_CASE("a revoked token ends the events, a master that is away does not", "[web]") {
+    WebTimes times;
+    times.check_again = 100ms;
+    Fixture web(true, times);
+    const auto client = connect_tls(web);
+    client->send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n" + good + "\r\n");
+    CHECK(web.next_event(*client) != "");
+    const auto watch_until = [&](const std::function<bool()>& done) {
+        return web.until([&] {
+            web.view.touch();
+            client->pump();
+            return done();
+        });
+    };
+    // A good token is believed for some seconds, so the first question comes after them.
+    web.master_away = true;
+    CHECK(watch_until([&] { return web.questions >= 4; }));
+    CHECK_FALSE(client->closed());
+    web.master_away = false;
+    web.revoked = "viewer-token";
+    CHECK(watch_until([&] { return client->closed(); }));
+}
+
 TEST_CASE("connections of one other machine are limited", "[web]") {
     Fixture web(true);
     std::vector<std::unique_ptr<Client>> clients;
