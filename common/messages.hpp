@@ -71,7 +71,9 @@ struct NodeView {
     std::int64_t ram_bytes = 0;
     std::string os;
     std::string kernel;
-    std::string version;  // of the slave; empty for plain ones
+    std::string version;            // of the slave; empty for plain ones
+    std::int64_t cpus = 0;          // offered to jobs
+    std::int64_t memory_bytes = 0;  // likewise
     std::map<std::string, std::string> labels;
     Vitals vitals;
     std::optional<double> last_seen_seconds;  // since the last byte from it; null: not since the
@@ -81,7 +83,7 @@ struct NodeView {
 BOOST_DESCRIBE_STRUCT(NodeView, (),
                       (id, name, state, draining, quarantined, unwell, role, plain, address,
                        hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel, version,
-                       labels, vitals, last_seen_seconds, running_tasks))
+                       cpus, memory_bytes, labels, vitals, last_seen_seconds, running_tasks))
 
 /// The master as people and scripts see it: the `master` of the HTTP API.
 struct MasterView {
@@ -109,6 +111,8 @@ struct Hello {
     std::string boot_id;      // /proc/sys/kernel/random/boot_id
     double heartbeat_seconds = 0;
     MachineFacts machine;
+    std::int64_t cpus = 0;          // offered to jobs
+    std::int64_t memory_bytes = 0;  // likewise
     std::map<std::string, std::string> labels;
 };
 BOOST_DESCRIBE_STRUCT(Hello, (),

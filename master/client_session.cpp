@@ -193,7 +193,7 @@ class Client {
         if (!context_.cluster.remove(request.node, effects))
             throw RequestError{"not_found", "there is no node named " +
                                                 printable(request.node, limits::name_chars)};
-        batch_ = apply(context_, effects);
+        batch_ = apply_effects(context_, effects);
         finish(request.id);
     }
 

@@ -55,7 +55,7 @@ KeyRecord add_key(Context& context, std::string_view role, std::string_view name
     return record;
 }
 
-StoreBatch apply(Context& context, const Effects& effects) {
+StoreBatch apply_effects(Context& context, const Effects& effects) {
     StoreBatch batch;
     for (const auto& effect : effects) {
         if (const auto* save = std::get_if<SaveNode>(&effect)) {
@@ -74,7 +74,7 @@ StoreBatch apply(Context& context, const Effects& effects) {
 }
 
 void apply_and_record(Context& context, const Effects& effects) {
-    context.store.record(apply(context, effects));
+    context.store.record(apply_effects(context, effects));
 }
 
 MasterView master_view(Context& context) {

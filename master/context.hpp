@@ -57,7 +57,7 @@ KeyRecord add_key(Context& context, std::string_view role, std::string_view name
 
 /// Carries out what the cluster decided: log and sessions at once; what must be recorded is
 /// returned, to be committed before anything that depends on it is sent.
-[[nodiscard]] StoreBatch apply(Context& context, const Effects& effects);
+[[nodiscard]] StoreBatch apply_effects(Context& context, const Effects& effects);
 
 /// The same for decisions whose records nobody waits for.
 void apply_and_record(Context& context, const Effects& effects);

@@ -102,7 +102,7 @@ asio::awaitable<Welcome> join(Context& context, Connection& connection, SessionI
     welcome.cluster = context.cluster_id;
     welcome.node_id = joined.node_id;
     welcome.name = joined.name;
-    batch = apply(context, effects);
+    batch = apply_effects(context, effects);
     if (joined.with_new_key) {
         KeyRecord record;
         record.identity = fresh.key_identity;

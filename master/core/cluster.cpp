@@ -50,6 +50,8 @@ void update(NodeRecord& record, const Hello& hello) {
     record.fingerprint = cut(hello.fingerprint);
     record.version = cut(hello.version);
     record.machine = bounded(hello.machine);
+    record.cpus = std::clamp<std::int64_t>(hello.cpus, 0, 65'536);
+    record.memory_bytes = std::max<std::int64_t>(hello.memory_bytes, 0);
     record.labels = bounded(hello.labels);
 }
 

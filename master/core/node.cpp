@@ -47,6 +47,8 @@ NodeView view_of(const Node& node, Instant now) {
     view.os = record.machine.os;
     view.kernel = record.machine.kernel;
     view.version = record.version;
+    view.cpus = record.cpus;
+    view.memory_bytes = record.memory_bytes;
     view.labels = record.labels;
     view.vitals = node.vitals;
     if (node.last_heard) view.last_seen_seconds = to_seconds(now - *node.last_heard);

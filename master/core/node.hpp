@@ -30,13 +30,15 @@ struct NodeRecord {
     bool confirmed = false;  // the node has its key on disk
     std::string version;
     MachineFacts machine;
+    std::int64_t cpus = 0;          // offered to jobs
+    std::int64_t memory_bytes = 0;  // likewise
     std::map<std::string, std::string> labels;
 
     bool operator==(const NodeRecord&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(NodeRecord, (),
                       (id, name, wished_name, role, key_identity, fingerprint, confirmed, version,
-                       machine, labels))
+                       machine, cpus, memory_bytes, labels))
 
 /// A slave as the master sees it.
 struct Node {

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/machine/machine.hpp"
+#include "slave/options.hpp"
+
+namespace rpic {
+
+/// What a slave knows of itself between its runs: the node's own key in its state folder, and the
+/// join key as long as there is none.
+class Identity {
+  public:
+    explicit Identity(const SlaveOptions& options);
+
+    /// The key for the next connection. The join key is used only while this node has no key of its
+    /// own; a refused node key never falls back to it. Throws ConfigError if there is no key at
+    /// all.
+    std::string key() const;
+    bool has_node_key() const { return !node_key_.empty(); }
+
+    /// Keeps the key that the master gave, on disk before it returns.
+    void keep_node_key(const std::string& key);
+
+    /// Same board, same fingerprint (machine.hpp); where the machine has none, as in a container,
+    /// one is made and kept in the state folder.
+    std::string fingerprint(const Machine& machine) const;
+
+  private:
+    std::string join_key() const;
+
+    const SlaveOptions& options_;
+    std::string node_key_;
+};
+
+/// Where the master is: the given addresses, else the master that shares the state dir. Read anew
+/// for each attempt, because a master on this machine may come later or change its port. Throws
+/// ConfigError if nothing is known.
+std::vector<HostPort> master_addresses(const SlaveOptions& options);
+
+}  // namespace rpic

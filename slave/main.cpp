@@ -1,0 +1,49 @@
+#include <cstdio>
+
+#include "common/daemon.hpp"
+#include "common/errors.hpp"
+#include "common/files.hpp"
+#include "common/log.hpp"
+#include "common/settings.hpp"
+#include "common/version.hpp"
+#include "slave/run.hpp"
+
+namespace {
+
+using namespace rpic;
+
+constexpr const char* usage =
+    "Usage: rpicluster-slave [options]\n"
+    "Joins this machine to a cluster and stays in it.\n\n";
+
+int start(int argc, char** argv) {
+    const auto settings = load_settings(Program::slave, argc, argv);
+    if (settings.help) {
+        std::printf("%s%s", usage, options_help(Program::slave).c_str());
+        return exit_code::ok;
+    }
+    if (settings.version) {
+        std::printf("rpicluster-slave %s\n", version);
+        return exit_code::ok;
+    }
+    if (!settings.arguments.empty())
+        throw ConfigError("unexpected argument \"" + settings.arguments.front() +
+                          "\"; --help lists the options");
+    const auto options = slave_options(settings);
+    make_private_folder(options.state);
+    make_private_folder(options.folder);
+    const bool ensure = settings.toggle("ensure");
+    if (ensure && FolderLock::holder(options.folder) != 0) return exit_code::ok;
+    Background background(ensure);
+    start_log(log_options(settings));
+    for (const auto& warning : settings.warnings) log_warning(warning);
+    const FolderLock lock(options.folder, "a slave");
+    return run_slave(options, background);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    rpic::prepare_process();
+    return rpic::guarded_main("rpicluster-slave", [&] { return start(argc, argv); });
+}

@@ -1,0 +1,90 @@
+#include "slave/options.hpp"
+
+#include <unistd.h>
+
+#include "common/errors.hpp"
+#include "common/files.hpp"
+#include "common/limits.hpp"
+
+namespace rpic {
+
+namespace {
+
+std::string host_name() {
+    char name[256] = {};
+    return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+HostPort parse_master(const std::string& text, std::uint16_t port) {
+    const auto master = parse_host_port(text, port);
+    if (!master)
+        throw ConfigError("bad value \"" + printable(text, limits::log_text_chars) +
+                          "\" for --master: expected HOST or HOST:PORT");
+    return *master;
+}
+
+/// A heartbeat in the range where the master still tells a live node from a silent one.
+Duration heartbeat_of(const Settings& settings) {
+    const auto heartbeat = settings.duration("heartbeat").value_or(limits::heartbeat);
+    if (heartbeat < limits::heartbeat_min || heartbeat > limits::heartbeat_max)
+        throw ConfigError("bad value \"" + settings.text("heartbeat") +
+                          "\" for --heartbeat: expected between 50ms and 10s, since the master "
+                          "takes 15 s of silence for trouble");
+    return heartbeat;
+}
+
+std::map<std::string, std::string> labels_of(const Settings& settings) {
+    std::map<std::string, std::string> labels;
+    for (const auto& text : settings.list("label")) {
+        const auto equals = text.find('=');
+        const auto key = text.substr(0, equals);
+        if (equals == std::string::npos || node_name(key) != key)
+            throw ConfigError("bad value \"" + printable(text, limits::log_text_chars) +
+                              "\" for --label: expected KEY=VALUE");
+        labels[key] = text.substr(equals + 1);
+    }
+    return labels;
+}
+
+std::string name_of(const Settings& settings, const std::string& role) {
+    const auto& given = settings.text("name");
+    const auto name = node_name(given);
+    if (name != given)
+        throw ConfigError("bad value \"" + printable(given, limits::log_text_chars) +
+                          "\" for --name: expected at most 63 letters, digits, '.', '_' and '-'");
+    if (!name.empty()) return name;
+    auto host = node_name(host_name());
+    // A board often runs a worker and the web page: each gets a name that says what it is.
+    return role == "webserver" ? host + "-web" : host;
+}
+
+}  // namespace
+
+SlaveOptions slave_options(const Settings& settings) {
+    SlaveOptions options;
+    options.role = settings.text("role");
+    options.state = state_dir(settings.text("state-dir"));
+    options.folder = options.state / ("slave-" + options.role);
+    const auto port = settings.port("socket_port");
+    for (const auto& text : settings.list("master"))
+        options.masters.push_back(parse_master(text, port));
+    options.key_file = settings.text("key-file");
+    options.name = name_of(settings, options.role);
+    options.plain = settings.toggle("plain");
+    options.rejoin = settings.toggle("rejoin");
+    options.labels = labels_of(settings);
+    options.cpus = settings.count("cpus").value_or(0);
+    options.memory_bytes = settings.size("memory").value_or(0);
+    options.heartbeat = heartbeat_of(settings);
+    options.reconnect_max = settings.duration("reconnect-max").value_or(limits::reconnect_max);
+    if (options.reconnect_max < limits::reconnect_first)
+        throw ConfigError("bad value \"" + settings.text("reconnect-max") +
+                          "\" for --reconnect-max: expected at least 200ms");
+    options.web.bind = settings.text("web-bind");
+    options.web.port = settings.port("web-port");
+    options.web.allowed_hosts = settings.list("allowed_hosts");
+    options.web.state_dir = options.folder;
+    return options;
+}
+
+}  // namespace rpic

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/settings.hpp"
+#include "common/text.hpp"
+#include "slave/web/web_server.hpp"
+
+namespace rpic {
+
+struct SlaveOptions {
+    std::vector<HostPort> masters;  // empty: the one on this machine, found through the state dir
+    std::string key_file;           // empty: the master's own, if it shares the state dir
+    std::string role;               // worker | basic | webserver
+    std::string name;
+    std::filesystem::path state;   // the state dir
+    std::filesystem::path folder;  // <state dir>/slave-ROLE
+    bool plain = false;
+    bool rejoin = false;
+    std::map<std::string, std::string> labels;
+    std::int64_t cpus = 0;          // 0: all
+    std::int64_t memory_bytes = 0;  // 0: all
+    Duration heartbeat{};
+    Duration reconnect_max{};
+    WebOptions web;
+};
+
+/// Throws ConfigError for values that do not fit together.
+SlaveOptions slave_options(const Settings& settings);
+
+}  // namespace rpic
