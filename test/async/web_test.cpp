@@ -298,7 +298,7 @@ TEST_CASE("events: only so many may watch", "[web]") {
     CHECK(free_again);
 }
 
-TEST_CASE("events: a quiet stream is kept alive", "[web]") {
+TEST_CASE("events: a quiet stream is kept alive, a busy one is paced", "[web]") {
     asio::io_context io;
     ClusterView view(io.get_executor());
     EventFeed feed(view);
@@ -323,10 +323,19 @@ TEST_CASE("events: a quiet stream is kept alive", "[web]") {
     feed.tick(start + limits::web_keep_alive);
     CHECK(take().starts_with(": keep-alive\n\n"));
 
-    // Every viewer is given the same bytes, not a copy of its own.
-    EventFeed::Viewer second(feed, io.get_executor(), [] {});
     view.touch();
     feed.tick(start + 2 * limits::web_keep_alive - 1ms);
+    CHECK(take().starts_with("event: state\n"));
+
+    // Changes within the interval wait for its end.
+    const Instant later = start + 2 * limits::web_keep_alive + 1h;
+    view.touch();
+    feed.tick(later);
+    CHECK(take().starts_with("event: state\n"));
+    CHECK(take().starts_with(": keep-alive\n\n"));
+    view.touch();
+    feed.tick(later + limits::web_event_interval / 2);
+    feed.tick(later + limits::web_event_interval);
     CHECK(take().starts_with("event: state\n"));
     CHECK_FALSE(dropped);
 }
