@@ -16,6 +16,7 @@ const grid = new NodeGrid(at("nodes"), at("nodes-note"));
 let state = null;
 let told = 0; // performance.now() when `state` came
 let link = "connecting"; // to the webserver
+let linkTrouble = ""; // why it is down
 let joinTouched = false;
 
 const secondsSince = (instant) => (performance.now() - instant) / 1000;
@@ -28,19 +29,26 @@ function dataAge() {
 
 function judge() {
   if (!state) {
-    const text = link === "reconnecting" ? "The webserver does not answer" : "Connecting to the webserver";
+    const text = linkTrouble || "Connecting to the webserver";
     return { tone: "wait", text, spoken: text };
   }
   if (link === "reconnecting") {
-    const spoken = "The webserver does not answer";
-    return { tone: "bad", spoken, text: `${spoken}; this picture is ${duration(secondsSince(told))} old` };
+    const text = `${linkTrouble}; this picture is ${duration(secondsSince(told))} old`;
+    return { tone: "bad", spoken: linkTrouble, text };
   }
   if (!state.connected) {
     const age = dataAge();
-    const spoken = age == null ? "Waiting for the master" : "The webserver has lost the master";
+    if (age == null)
+      return { tone: "wait", spoken: "Waiting for the master", text: "Waiting for the master" };
+    const spoken = "The webserver has lost the master";
     return { tone: "bad", spoken, text: spoken };
   }
   return verdict(state.nodes, (node) => grid.seen(node));
+}
+
+function countsText() {
+  const line = state ? countsLine(state.nodes) : "";
+  return line && !state.connected ? `When last heard: ${line}` : line;
 }
 
 function drawVerdict() {
@@ -48,7 +56,7 @@ function drawVerdict() {
   setAttribute(at("verdict"), "data-tone", tone);
   setText(at("headline"), text);
   setText(at("spoken"), spoken);
-  setText(at("counts"), state && state.nodes.length > 0 ? countsLine(state.nodes) : "");
+  setText(at("counts"), countsText());
   document.title = tone === "good" ? "rpicluster" : `${spoken} – rpicluster`;
 }
 
@@ -56,7 +64,8 @@ function drawTrouble() {
   const cut = state != null && !state.connected;
   const age = dataAge();
   at("trouble").hidden = !cut;
-  at("nodes").classList.toggle("stale", cut || (state != null && link === "reconnecting"));
+  const stale = cut || (state != null && link === "reconnecting");
+  for (const id of ["master", "nodes"]) at(id).classList.toggle("stale", stale);
   if (!cut) return;
   const where = state.address ? ` at ${state.address}` : "";
   setText(at("trouble-title"), age == null
@@ -89,7 +98,7 @@ function drawJoin() {
 
 function draw() {
   masterCard.show(state.master, state.address, dataAge() ?? 0);
-  grid.show(state.nodes);
+  grid.show(state.nodes, state.connected || state.updated_seconds_ago != null);
   at("filter-box").hidden = state.nodes.length < filterFrom && at("filter").value === "";
   drawJoin();
   tick();
@@ -113,7 +122,8 @@ new Feed("/api/v1/events", (news) => {
   state = news;
   told = performance.now();
   draw();
-}, (news) => {
+}, (news, why) => {
   link = news;
+  linkTrouble = why;
   tick();
 });

@@ -6,8 +6,15 @@ const silenceLimit = 40_000; // the webserver says something every 15 s at least
 const firstRetry = 1_000;
 const lastRetry = 15_000;
 
+const noAnswer = "The webserver does not answer";
+const refusals = new Map([
+  [401, "The webserver wants a token; load the page again"],
+  [429, "Too many wrong tokens; wait a little"],
+  [503, "The webserver has no place for another viewer, or cannot check your token"],
+]);
+
 export class Feed {
-  // onState(state) with each event, onLink("live" | "reconnecting") when that changes.
+  // onState(state) with each event; onLink("live" | "reconnecting", why) when that changes.
   constructor(url, onState, onLink) {
     this.url = url;
     this.onState = onState;
@@ -37,15 +44,27 @@ export class Feed {
     });
     source.addEventListener("alive", () => this.alive());
     source.addEventListener("error", () => {
-      this.onLink("reconnecting");
-      if (source.readyState === EventSource.CLOSED) this.openLater();
+      this.onLink("reconnecting", noAnswer);
+      if (source.readyState !== EventSource.CLOSED) return;
+      this.openLater();
+      this.explain();
     });
   }
 
   alive() {
     this.heard = performance.now();
     this.retry = firstRetry;
-    this.onLink("live");
+    this.onLink("live", "");
+  }
+
+  // EventSource does not tell why it was refused; asking for the header alone does.
+  async explain() {
+    try {
+      const answer = await fetch(this.url, { method: "HEAD", cache: "no-store" });
+      if (refusals.has(answer.status)) this.onLink("reconnecting", refusals.get(answer.status));
+    } catch {
+      this.onLink("reconnecting", noAnswer);
+    }
   }
 
   openLater() {
@@ -56,7 +75,7 @@ export class Feed {
 
   watch() {
     if (this.timer || performance.now() - this.heard < silenceLimit) return;
-    this.onLink("reconnecting");
+    this.onLink("reconnecting", noAnswer);
     this.open();
   }
 }

@@ -15,8 +15,11 @@ export function duration(seconds) {
 }
 
 export function ago(seconds) {
-  if (seconds == null) return "not since the master started";
   return seconds < 1 ? "just now" : `${duration(seconds)} ago`;
+}
+
+export function seenText(seconds) {
+  return seconds == null ? "not seen since the master started" : `seen ${ago(seconds)}`;
 }
 
 // Powers of 1024, as the cluster counts.
@@ -93,12 +96,13 @@ function reasonOf(node) {
 // for screen readers, which changes only when something happened. `seen` tells the seconds since a
 // node was heard.
 export function verdict(nodes, seen) {
+  const others = nodes.filter((node) => node.state !== "removed");
   const lost = nodes.filter((node) => node.state === "lost");
   const silent = nodes.filter((node) => node.state === "suspect");
   const online = nodes.filter((node) => node.state === "online");
   const unwell = online.filter(isUnwell);
   const say = (toneName, spoken, text = spoken) => ({ tone: toneName, spoken, text });
-  if (nodes.length === 0) return say("wait", "No nodes yet");
+  if (others.length === 0) return say("wait", "No nodes yet");
   if (silent.length > 0) {
     const spoken = `${listNames(silent)} ${silent.length === 1 ? "is" : "are"} silent`;
     const since = duration(seen(silent[0]));
@@ -112,14 +116,16 @@ export function verdict(nodes, seen) {
   }
   if (unwell.length === 1) return say("warn", `${listNames(unwell)} is unwell: ${reasonOf(unwell[0])}`);
   if (unwell.length > 1) return say("warn", `${listNames(unwell)} are unwell`);
-  if (online.length === 0) return say("wait", "No nodes online");
+  if (online.length < others.length)
+    return say("warn", `${online.length} of ${plural(others.length, "node", "nodes")} online`);
   if (online.length === 1) return say("good", "1 node online and well");
   return say("good", `${online.length} nodes online, all well`);
 }
 
-// "2 of 3 online, 1 suspect, 1 unwell": nothing that is zero.
+// "2 of 3 online, 1 suspect, 1 unwell": nothing that is zero, and nothing at all if all are well.
 export function countsLine(nodes) {
   const count = (test) => nodes.filter(test).length;
+  if (nodes.every((node) => tone(node) === "good" && !node.draining)) return "";
   const parts = [`${count((node) => node.state === "online")} of ${nodes.length} online`];
   const add = (number, word) => {
     if (number > 0) parts.push(`${number} ${word}`);

@@ -37,7 +37,6 @@ export class MasterCard {
     const total = bytes(machine.ram_bytes);
     this.memory.set(used, used == null ? total : `${percent(used)} of ${total}`);
     this.facts.set("Cores", machine.cpu_cores > 0 ? String(machine.cpu_cores) : "");
-    this.facts.set("Memory", total);
     this.facts.set("Temperature", temperature(vitals.temperature_c));
     this.facts.set("Architecture", machine.arch);
     this.facts.set("System", machine.os);

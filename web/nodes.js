@@ -2,7 +2,7 @@
 
 import { Meter, element, setAttribute, setText } from "./dom.js";
 import {
-  ago, bytes, compareNodes, isUnwell, memoryPercent, percent, plural, temperature, tone,
+  bytes, compareNodes, isUnwell, memoryPercent, percent, plural, seenText, temperature, tone,
 } from "./format.js";
 
 // A browser draws some hundred cards well, not twenty thousand.
@@ -39,6 +39,7 @@ class NodeCard {
     setAttribute(this.root, "data-tone", tone(node));
     setAttribute(this.root, "data-state", state);
     setText(this.name, node.name || "(no name)");
+    setAttribute(this.root, "aria-label", node.name);
     setText(this.badge.lastChild, node.state);
     setText(this.model, node.cpu || "CPU model not known");
     const cores = node.cpu_cores > 0 ? plural(node.cpu_cores, "core", "cores") : "";
@@ -91,9 +92,11 @@ export class NodeGrid {
     this.nodes = [];
     this.told = 0; // performance.now() when `nodes` came
     this.words = "";
+    this.known = false; // the master has told something
   }
 
-  show(nodes) {
+  show(nodes, known) {
+    this.known = known;
     this.nodes = [...nodes].sort(compareNodes);
     this.told = performance.now();
     this.draw();
@@ -145,12 +148,12 @@ export class NodeGrid {
     let text = "";
     if (shown < matching) text = `The first ${shown} of ${matching} are shown; filter to see others.`;
     else if (matching === 0 && this.nodes.length > 0) text = "No node matches the filter.";
-    else if (this.nodes.length === 0) text = "No slave has joined yet.";
+    else if (this.nodes.length === 0) text = this.known ? "No slave has joined yet." : "No slave is known yet.";
     setText(this.note, text);
     this.note.hidden = text === "";
   }
 
   tick() {
-    for (const card of this.cards.values()) setText(card.seen, `seen ${ago(this.seen(card.node))}`);
+    for (const card of this.cards.values()) setText(card.seen, seenText(this.seen(card.node)));
   }
 }

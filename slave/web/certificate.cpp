@@ -1,23 +1,18 @@
 #include "slave/web/certificate.hpp"
 
-#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
+#include <cstdint>
 #include <memory>
 #include <optional>
 
 #include "common/errors.hpp"
+#include "common/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
 
@@ -114,17 +109,9 @@ WebCertificate make(const std::string& hostname) {
             fingerprint_of(certificate.get())};
 }
 
-std::optional<std::string> read_small(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return std::nullopt;
-    std::string text(std::istreambuf_iterator<char>(file), {});
-    if (text.size() > limits::key_file_bytes) return std::nullopt;
-    return text;
-}
-
 std::optional<WebCertificate> read(const std::filesystem::path& folder) {
-    const auto certificate_pem = read_small(folder / "web.crt");
-    const auto key_pem = read_small(folder / "web.key");
+    const auto certificate_pem = read_file_if_there(folder / "web.crt", limits::key_file_bytes);
+    const auto key_pem = read_file_if_there(folder / "web.key", limits::key_file_bytes);
     if (!certificate_pem || !key_pem) return std::nullopt;
     const auto bio = [](const std::string& text) {
         return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
@@ -141,36 +128,14 @@ std::optional<WebCertificate> read(const std::filesystem::path& folder) {
     return WebCertificate{*certificate_pem, *key_pem, fingerprint_of(certificate.get())};
 }
 
-/// Whole or not at all, also when the power goes: a new file takes the old one's place.
-void store(const std::filesystem::path& path, const std::string& text) {
-    const std::filesystem::path fresh = path.string() + ".new";
-    ::unlink(fresh.c_str());
-    const int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool success = file >= 0;
-    if (success) {
-        const auto written = ::write(file, text.data(), text.size());
-        success = written == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
-        const int write_errno = errno;
-        ::close(file);
-        errno = write_errno;
-    }
-    if (success) success = ::rename(fresh.c_str(), path.c_str()) == 0;
-    if (!success)
-        throw ConfigError("cannot write " + path.string() + ": " + std::strerror(errno) +
-                          " (the web page beyond this machine needs a certificate there)");
-}
-
 }  // namespace
 
 WebCertificate load_certificate(const std::filesystem::path& folder, const std::string& hostname) {
     if (auto found = read(folder)) return *found;
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error)
-        throw ConfigError("cannot make the folder " + folder.string() + ": " + error.message());
+    make_private_folder(folder);
     const WebCertificate made = make(hostname);
-    store(folder / "web.key", made.key_pem);
-    store(folder / "web.crt", made.certificate_pem);
+    write_secret(folder / "web.key", made.key_pem);
+    write_secret(folder / "web.crt", made.certificate_pem);
     return made;
 }
 

@@ -66,21 +66,28 @@ boost::asio::awaitable<Admission> TokenGate::admit(std::string authorization,
     if (is_known(hash, Clock::now())) co_return Admission::granted;
     if (!attempts_.take(address, Clock::now())) co_return Admission::too_many;
     if (token.size() > limits::web_token_chars) co_return Admission::refused;
-    co_return co_await ask(std::move(token), std::move(hash), address);
+    const Admission admission = co_await ask(std::move(token), std::move(hash));
+    if (admission != Admission::refused) attempts_.give_back(address);
+    co_return admission;
 }
 
-boost::asio::awaitable<Admission> TokenGate::ask(std::string token, Hash hash,
-                                                 boost::asio::ip::address address) {
+boost::asio::awaitable<Admission> TokenGate::check_again(std::string authorization) {
+    std::string token = token_in(authorization);
+    Hash hash = sha256(token);
+    if (is_known(hash, Clock::now())) co_return Admission::granted;
+    const Admission admission = co_await ask(std::move(token), std::move(hash));
+    co_return admission;
+}
+
+boost::asio::awaitable<Admission> TokenGate::ask(std::string token, Hash hash) {
     const Asking asking(asking_, hash, answered_);
     std::string role;
     try {
         role = co_await check_(std::move(token));
     } catch (const DisconnectionError&) {
-        attempts_.give_back(address);
         co_return Admission::unknown;
     }
     if (role.empty()) co_return Admission::refused;
-    attempts_.give_back(address);
     remember(hash, Clock::now());
     co_return Admission::granted;
 }

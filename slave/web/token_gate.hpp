@@ -35,14 +35,17 @@ class TokenGate {
     boost::asio::awaitable<Admission> admit(std::string authorization,
                                             boost::asio::ip::address address);
 
+    /// The same for one who was let in before and is still there. Not counted as an attempt: it
+    /// guesses nothing, and neighbours who guess must not hurt it.
+    boost::asio::awaitable<Admission> check_again(std::string authorization);
+
     /// How long `address` has to wait after too_many.
     std::int64_t retry_seconds(const boost::asio::ip::address& address) const;
 
   private:
     using Hash = std::string;
 
-    boost::asio::awaitable<Admission> ask(std::string token, Hash hash,
-                                          boost::asio::ip::address address);
+    boost::asio::awaitable<Admission> ask(std::string token, Hash hash);
     bool is_known(const Hash& hash, Instant now);
     void remember(const Hash& hash, Instant now);
 

@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
@@ -18,7 +16,10 @@
 
 #include "common/errors.hpp"
 #include "common/log.hpp"
+#include "common/port_owner.hpp"
+#include "common/sleep.hpp"
 #include "common/text.hpp"
+#include "common/until_first_failure.hpp"
 #include "slave/web/certificate.hpp"
 #include "slave/web/web_session.hpp"
 
@@ -74,10 +75,13 @@ void listen_or_throw(tcp::acceptor& acceptor, const WebOptions& options) {
     } else {
         error = listen_on(acceptor, {parse_bind(options.bind), options.port}, false);
     }
-    if (error)
-        throw ConfigError("the web page cannot listen on " + where + ", port " +
-                          std::to_string(options.port) + ": " + error.message() +
-                          " (--web-bind, --web-port)");
+    if (!error) return;
+    std::string owner;
+    if (error == asio::error::address_in_use) owner = port_owner(options.port);
+    if (!owner.empty()) owner = " by " + owner;
+    throw ConfigError("the web page cannot listen on " + where + ", port " +
+                      std::to_string(options.port) + ": " + error.message() + owner +
+                      " (--web-bind, --web-port)");
 }
 
 }  // namespace
@@ -111,8 +115,6 @@ class WebServer::Impl {
     tcp::acceptor acceptor_;
     Sessions sessions_;
     Wakeup changed_;  // a session came or went
-    asio::cancellation_signal stop_ticking_;
-    bool ticking_ = false;
 };
 
 WebServer::Impl::Impl(asio::any_io_executor executor, WebOptions options, ClusterView& view,
@@ -161,16 +163,11 @@ WebCounters WebServer::Impl::counters() const {
 }
 
 awaitable<void> WebServer::Impl::run() {
-    ticking_ = true;
-    auto ticked = [this](std::exception_ptr) {
-        ticking_ = false;
-        changed_.notify();
-    };
-    asio::co_spawn(executor_, tick_loop(),
-                   asio::bind_cancellation_slot(stop_ticking_.slot(), ticked));
     std::exception_ptr failure;
     try {
-        co_await accept_loop();
+        auto accepting = accept_loop();
+        auto ticking = tick_loop();
+        co_await until_first_failure(std::move(accepting), std::move(ticking));
     } catch (...) {
         failure = std::current_exception();
     }
@@ -178,9 +175,8 @@ awaitable<void> WebServer::Impl::run() {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     error_code ignored;
     acceptor_.close(ignored);
-    stop_ticking_.emit(asio::cancellation_type::terminal);
     for (WebSession& session : sessions_) session.close("the webserver stops");
-    while (ticking_ || !sessions_.empty()) {
+    while (!sessions_.empty()) {
         const std::uint64_t seen = changed_.count();
         co_await changed_.wait(seen);
     }
@@ -188,7 +184,6 @@ awaitable<void> WebServer::Impl::run() {
 }
 
 awaitable<void> WebServer::Impl::accept_loop() {
-    asio::steady_timer pause(executor_);
     for (;;) {
         while (sessions_.size() >= limits::web_connections) {
             const std::uint64_t seen = changed_.count();
@@ -206,8 +201,7 @@ awaitable<void> WebServer::Impl::accept_loop() {
         // Mostly EMFILE: those who are connected must not suffer, so wait until some have gone.
         log_peer(Severity::warning, "web-accept", "the web page",
                  "cannot accept a connection: " + error.message());
-        pause.expires_after(std::chrono::milliseconds(200));
-        co_await pause.async_wait(asio::use_awaitable);
+        co_await sleep_for(std::chrono::milliseconds(200));
     }
 }
 
@@ -258,7 +252,6 @@ void WebServer::Impl::finish_session(Sessions::iterator session, std::exception_
 
 /// Enforces the deadlines of all sessions and feeds those who watch; sleeps without any session.
 awaitable<void> WebServer::Impl::tick_loop() {
-    asio::steady_timer timer(executor_);
     for (;;) {
         const Instant now = Clock::now();
         for (WebSession& session : sessions_) session.check_deadline(now);
@@ -267,8 +260,7 @@ awaitable<void> WebServer::Impl::tick_loop() {
             const std::uint64_t seen = changed_.count();
             co_await changed_.wait(seen);
         }
-        timer.expires_after(limits::web_event_interval);
-        co_await timer.async_wait(asio::use_awaitable);
+        co_await sleep_for(limits::web_event_interval);
     }
 }
 

@@ -20,6 +20,7 @@ namespace rpic {
 struct WebTimes {
     Duration request = limits::web_request_time;
     Duration idle = limits::web_idle_time;
+    Duration check_again = limits::web_keep_alive;  // the token of one who watches the events
 };
 
 struct WebOptions {

@@ -2,7 +2,8 @@
 
 #include <array>
 #include <boost/asio/socket_base.hpp>
-#include <boost/asio/this_coro.hpp>
+#include <exception>
+#include <utility>
 
 #include "common/errors.hpp"
 #include "common/limits.hpp"
@@ -47,14 +48,19 @@ void WebSession::check_deadline(Instant now) {
 }
 
 awaitable<void> WebSession::run() {
+    std::exception_ptr failure;
     try {
         co_await serve();
-    } catch (const std::exception&) {
-        // Once we have closed the connection, the error of whatever ran is not the reason.
-        if (closed_because_.empty()) throw;
+    } catch (...) {
+        failure = std::current_exception();
     }
-    if (!closed_because_.empty()) throw DisconnectionError(closed_because_);
+    viewer_.reset();
     stream_.close();
+    // Once this side has closed the connection, the error of whatever ran is not the reason. From
+    // here on close() has nothing left to end.
+    const std::string reason = std::exchange(closed_because_, "it has ended");
+    if (!reason.empty()) throw DisconnectionError(reason);
+    if (failure) std::rethrow_exception(failure);
 }
 
 awaitable<void> WebSession::serve() {
@@ -79,7 +85,7 @@ awaitable<void> WebSession::serve() {
         std::string bytes = answer_header(reply, keep_alive);
         if (!head) bytes += reply.body();
         co_await write(bytes);
-        if (reply.events && !head) co_await send_events(request->authorization);
+        if (viewer_) co_await send_events(request->authorization);
         if (!keep_alive) break;
     }
     co_await linger();
@@ -155,10 +161,14 @@ awaitable<Answer> WebSession::admit_and_route(Request request) {
         admitted_ = true;
     }
     Answer reply = route(request, shared_.view, Clock::now());
-    if (reply.events && request.method == "GET" && shared_.feed.viewers() >= limits::web_viewers) {
+    if (reply.events && shared_.feed.viewers() >= limits::web_viewers) {
         ++shared_.counters.too_many_viewers;
         reply = error_answer(503, request.path, "too many are watching already");
         reply.fields.emplace_back("Retry-After", "10");
+    } else if (reply.events && request.method == "GET") {
+        // From here on its place is taken, so that many at once cannot get in together.
+        std::function<void()> drop = [this] { close("it did not read its events"); };
+        viewer_.emplace(shared_.feed, stream_.socket().get_executor(), std::move(drop));
     }
     co_return reply;
 }
@@ -166,8 +176,7 @@ awaitable<Answer> WebSession::admit_and_route(Request request) {
 Answer WebSession::refusal(Admission admission, const Request& request) {
     if (admission == Admission::unknown) {
         Answer answer =
-            error_answer(503, request.path,
-                         "the master cannot be asked about the token: " + shared_.view.trouble);
+            error_answer(503, request.path, "the master cannot be asked about the token now");
         answer.fields.emplace_back("Retry-After", "5");
         return answer;
     }
@@ -196,23 +205,19 @@ awaitable<void> WebSession::send_events(std::string authorization) {
     boost::system::error_code error;
     const int send_bytes = limits::web_send_buffer_bytes;
     stream_.socket().set_option(asio::socket_base::send_buffer_size(send_bytes), error);
-    const auto executor = co_await asio::this_coro::executor;
-    std::function<void()> drop = [this] { close("it did not read its events"); };
-    EventFeed::Viewer viewer(shared_.feed, executor, drop);
     Instant checked = Clock::now();
     for (;;) {
         deadline_ = Instant::max();
-        const EventFeed::Piece piece = co_await viewer.next();
+        const EventFeed::Piece piece = co_await viewer_->next();
         if (stream_.peer_has_ended()) throw DisconnectionError("the viewer went away");
         co_await write(*piece);
-        viewer.sent();
-        // A revoked token ends the stream too; a master that cannot be asked does not.
-        if (trusted_ || Clock::now() - checked < limits::web_keep_alive) continue;
+        viewer_->sent();
+        if (trusted_ || Clock::now() - checked < shared_.times.check_again) continue;
         checked = Clock::now();
         expect_within(shared_.times.request, "the master did not say whether its token is good");
-        const auto address = plain_address(peer_.address());
-        const Admission admission = co_await shared_.gate.admit(authorization, address);
-        if (admission != Admission::granted && admission != Admission::unknown)
+        const Admission admission = co_await shared_.gate.check_again(authorization);
+        // A revoked token ends the stream; a master that cannot be asked does not.
+        if (admission == Admission::refused)
             throw DisconnectionError("its token is no longer good");
     }
 }

@@ -74,6 +74,7 @@ class WebSession {
     bool trusted_;
     bool admitted_ = false;  // has proved that it may read
     RequestReader reader_;
+    std::optional<EventFeed::Viewer> viewer_;  // while it watches the events
     std::string input_;
     Instant deadline_ = Instant::max();
     const char* waits_for_ = "";
