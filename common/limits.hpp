@@ -45,6 +45,7 @@ inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into t
 
 // Nodes and keys.
 inline constexpr int listen_backlog = 4096;   // connections that the kernel accepts ahead of us
+inline constexpr auto request_time = 30s;     // a client waits that long for an answer: unreachable
 inline constexpr std::size_t clients = 256;   // `rpicluster` connections at once; more: refused
 inline constexpr std::size_t nodes = 20'000;  // more: the join is refused
 inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown
@@ -84,25 +85,33 @@ inline constexpr auto plain_uuid_time = 5s;  // an older master of the texts may
 inline constexpr auto stop_time = 2s;
 
 // The web page.
-inline constexpr std::size_t web_connections = 256;     // more: accepting pauses
-inline constexpr std::size_t web_connections_beyond = 192;    // of these from other machines; more:
-                                                              // closed, so that the own one gets in
+inline constexpr std::size_t web_connections = 256;         // more: accepting pauses
+inline constexpr std::size_t web_connections_beyond = 192;  // of these from other machines; more:
+                                                            // closed, so that the own one gets in
 inline constexpr std::size_t web_connections_per_address = 32;  // of another machine; more: closed
-inline constexpr std::size_t web_header_bytes = 8 * 1024;  // more: 431
-inline constexpr auto web_request_time = 10s;           // slower: closed
-inline constexpr auto web_idle_time = 60s;              // kept alive without a request: closed
-inline constexpr auto web_linger_time = 1s;             // after the last answer: closed
-inline constexpr std::size_t web_viewers = 64;          // event streams; more: 503
+inline constexpr std::size_t web_header_bytes = 8 * 1024;       // more: 431
+inline constexpr auto web_request_time = 10s;                   // slower: closed
+inline constexpr auto web_idle_time = 60s;      // kept alive without a request: closed
+inline constexpr auto web_linger_time = 1s;     // after the last answer: closed
+inline constexpr std::size_t web_viewers = 64;  // event streams; more: 503
 inline constexpr std::size_t web_viewer_outbox_bytes = 1024 * 1024;  // behind by more: dropped
-inline constexpr std::size_t web_send_buffer_bytes = 128 * 1024;  // the kernel's, for one viewer
-inline constexpr auto web_event_interval = 250ms;       // changes within it share one event
-inline constexpr auto web_keep_alive = 15s;             // a comment on every event stream
-inline constexpr std::size_t web_token_chars = 256;     // longer: refused without asking the master
-inline constexpr int web_token_failures = 5;            // of one address in ...
-inline constexpr auto web_token_window = 10s;           // ... this time; more: 429
+inline constexpr std::size_t web_send_buffer_bytes = 128 * 1024;     // the kernel's, for one viewer
+inline constexpr auto web_event_interval = 250ms;    // changes within it share one event
+inline constexpr auto web_keep_alive = 15s;          // a comment on every event stream
+inline constexpr std::size_t web_token_chars = 256;  // longer: refused without asking the master
+inline constexpr int web_token_failures = 5;         // of one address in ...
+inline constexpr auto web_token_window = 10s;        // ... this time; more: 429
 inline constexpr std::size_t web_token_addresses = 1024;  // counted apart; further ones share one
-inline constexpr auto web_token_kept = 5s;              // a good token is not asked about again
-inline constexpr std::size_t web_tokens_kept = 64;      // more: asked about each time
+inline constexpr auto web_token_kept = 5s;                // a good token is not asked about again
+inline constexpr std::size_t web_tokens_kept = 64;        // more: asked about each time
+
+// What a machine tells about itself through /proc and /sys.
+inline constexpr std::size_t machine_file_bytes = 64 * 1024;  // of a file; the rest is not read
+inline constexpr std::size_t machine_entries = 256;           // of a directory, likewise
+inline constexpr std::size_t machine_cpus = 8192;             // a CPU number above: no CPU list
+inline constexpr std::size_t cgroup_levels = 64;              // ancestors above are not asked
+inline constexpr auto cpu_interval_min = 10ms;                // sooner: the last CPU percent again
+inline constexpr auto sensor_search_interval = 60s;           // for sensors that are not there
 
 // Files read at start.
 inline constexpr std::size_t config_bytes = 1024 * 1024;  // larger: refused

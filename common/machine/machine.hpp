@@ -6,6 +6,10 @@
 #include <string>
 
 #include "common/clock.hpp"
+#include "common/machine/cgroup.hpp"
+#include "common/machine/cpus.hpp"
+#include "common/machine/file_tree.hpp"
+#include "common/machine/sensors.hpp"
 #include "common/messages.hpp"
 
 namespace rpic {
@@ -30,6 +34,12 @@ class Machine {
 
     /// boot_id of random(4): changes with every boot.
     std::string boot_id() const;
+
+  private:
+    FileTree tree_;
+    Cgroup cgroup_;
+    CpuMeter cpu_meter_;
+    Sensors sensors_;
 };
 
 }  // namespace rpic

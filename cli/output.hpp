@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/json.hpp"
+
+namespace rpic {
+
+enum class Format { table, wide, json, jsonl };
+
+/// Colours of text on a terminal; none where output is piped or NO_COLOR is set (no-color.org).
+enum class Colour { none, good, warning, bad, dim };
+std::string coloured(const std::string& text, Colour colour);
+
+/// Columns under an upper-case header, without borders; the last column is never padded.
+class Table {
+  public:
+    explicit Table(std::vector<std::string> header);
+    struct Cell {
+        std::string text;
+        Colour colour = Colour::none;
+    };
+    void add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
+    void print() const;
+
+  private:
+    std::vector<std::vector<Cell>> rows_;
+};
+
+/// Exactly one JSON value, {"version":1, ...}.
+void print_json(json::object value);
+
+/// One JSON value a line.
+void print_json_line(const json::value& value);
+
+}  // namespace rpic

@@ -1,0 +1,133 @@
+#include "cli/verbs.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "common/errors.hpp"
+#include "common/limits.hpp"
+#include "common/text.hpp"
+#include "common/version.hpp"
+
+namespace rpic {
+
+const std::vector<Verb>& all_verbs() {
+    static const std::vector<Verb> verbs = {
+        {"nodes", "[NAME] [--unwell]", "who is there, what they are, how they feel", "--unwell",
+         &verb_nodes},
+        {"status", "", "how the cluster is, in one line, and its counts", "", &verb_status},
+        {"token", "[--rotate]", "show or renew the key with which nodes join",
+         "create list revoke --rotate", &verb_token},
+        {"token create", "--role viewer|submit|admin [--name N] [--ttl T]",
+         "make a token for a person or a script", "", &verb_token},
+        {"token list", "", "show which tokens there are", "", &verb_token},
+        {"token revoke", "NAME", "make a token worthless", "", &verb_token},
+        {"remove", "NODE", "forget a node and its key", "", &verb_remove},
+        {"login", "HOST[:PORT]", "keep a token (read from stdin) for this user", "", &verb_login},
+        {"doctor", "", "find out what is wrong, and what to do", "", &verb_doctor},
+        {"version", "", "print the version", "", &verb_version},
+        {"completion", "bash", "print the completion for bash", "bash", &verb_completion},
+    };
+    return verbs;
+}
+
+bool Arguments::take_toggle(const std::string& flag) {
+    const auto found = std::find(words_.begin(), words_.end(), flag);
+    if (found == words_.end()) return false;
+    words_.erase(found);
+    return true;
+}
+
+std::optional<std::string> Arguments::take_value(const std::string& flag) {
+    std::optional<std::string> value;
+    for (auto word = words_.begin(); word != words_.end();) {
+        if (word->starts_with(flag + "=")) {
+            value = word->substr(flag.size() + 1);
+            word = words_.erase(word);
+        } else if (*word == flag) {
+            if (word + 1 == words_.end()) throw UsageError(flag + " needs a value");
+            value = *(word + 1);
+            word = words_.erase(word, word + 2);
+        } else {
+            ++word;
+        }
+    }
+    return value;
+}
+
+std::optional<std::string> Arguments::take_optional_word() {
+    if (words_.empty() || words_.front().starts_with("-")) return std::nullopt;
+    auto word = words_.front();
+    words_.erase(words_.begin());
+    return word;
+}
+
+std::string Arguments::take_word(const std::string& what) {
+    auto word = take_optional_word();
+    if (!word) throw UsageError(what + " is missing; rpicluster --help shows how it is written");
+    return *word;
+}
+
+void Arguments::finish() const {
+    if (!words_.empty())
+        throw UsageError("unexpected \"" + printable(words_.front(), limits::log_text_chars) +
+                         "\"; rpicluster --help shows how it is written");
+}
+
+int verb_version(const Invocation& invocation) {
+    if (invocation.format == Format::json || invocation.format == Format::jsonl) {
+        json::object value;
+        value["program"] = version;
+        print_json(std::move(value));
+    } else {
+        std::printf("rpicluster %s\n", version);
+    }
+    return exit_code::ok;
+}
+
+int verb_completion(const Invocation& invocation) {
+    Arguments arguments(invocation.arguments);
+    const auto shell = arguments.take_word("the shell (bash)");
+    arguments.finish();
+    if (shell != "bash") throw UsageError("there is a completion for bash alone");
+    std::string names;
+    std::string cases;
+    for (const auto& verb : all_verbs()) {
+        const std::string name = verb.name;
+        if (name.find(' ') != std::string::npos) continue;
+        names += (names.empty() ? "" : " ") + name;
+        if (*verb.completions != '\0')
+            cases += "        " + name + ") words=\"" + verb.completions + "\" ;;\n";
+    }
+    std::printf(
+        "# Completion of rpicluster for bash: source <(rpicluster completion bash)\n"
+        "_rpicluster() {\n"
+        "    local current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+        "    local verb=\"\" words=\"\" i\n"
+        "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+        "        case \"${COMP_WORDS[i]}\" in\n"
+        "        --master|--key-file|--state-dir|--config|-o) ((i++)) ;;\n"
+        "        -*) ;;\n"
+        "        *) verb=\"${COMP_WORDS[i]}\"; break ;;\n"
+        "        esac\n"
+        "    done\n"
+        "    case \"$previous\" in\n"
+        "    -o) words=\"table wide json jsonl\" ;;\n"
+        "    --role) words=\"viewer submit admin\" ;;\n"
+        "    --key-file|--config) mapfile -t COMPREPLY < <(compgen -f -- \"$current\"); return ;;\n"
+        "    --state-dir) mapfile -t COMPREPLY < <(compgen -d -- \"$current\"); return ;;\n"
+        "    *)\n"
+        "        case \"$verb\" in\n"
+        "        \"\") words=\"%s --master --key-file --state-dir -o --help --version\" ;;\n"
+        "%s"
+        "        remove) words=\"$(\"${COMP_WORDS[0]}\" nodes -o jsonl 2>/dev/null |\n"
+        "            sed -n 's/.*\"name\":\"\\([^\"]*\\)\".*/\\1/p')\" ;;\n"
+        "        esac ;;\n"
+        "    esac\n"
+        "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
+        "}\n"
+        "complete -F _rpicluster rpicluster\n",
+        names.c_str(), cases.c_str());
+    return exit_code::ok;
+}
+
+}  // namespace rpic

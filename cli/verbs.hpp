@@ -1,0 +1,57 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/client.hpp"
+#include "cli/output.hpp"
+#include "common/settings.hpp"
+
+namespace rpic {
+
+/// What every verb is given.
+struct Invocation {
+    Settings settings;
+    Format format = Format::table;
+    std::vector<std::string> arguments;  // behind the verb, without the global options
+};
+
+/// Picks the options of a verb out of its arguments. Throws UsageError for what is left over.
+class Arguments {
+  public:
+    explicit Arguments(std::vector<std::string> words) : words_(std::move(words)) {}
+
+    bool take_toggle(const std::string& flag);
+    std::optional<std::string> take_value(const std::string& flag);
+    /// The next word that is no option; `what` is its name in the complaint.
+    std::string take_word(const std::string& what);
+    std::optional<std::string> take_optional_word();
+    /// Nothing may be left.
+    void finish() const;
+
+  private:
+    std::vector<std::string> words_;
+};
+
+/// The verbs; each returns the exit code.
+int verb_nodes(const Invocation& invocation);
+int verb_status(const Invocation& invocation);
+int verb_remove(const Invocation& invocation);
+int verb_token(const Invocation& invocation);
+int verb_login(const Invocation& invocation);
+int verb_doctor(const Invocation& invocation);
+int verb_version(const Invocation& invocation);
+int verb_completion(const Invocation& invocation);
+
+/// A verb as --help and the completion know it.
+struct Verb {
+    const char* name;
+    const char* arguments;
+    const char* help;
+    const char* completions;  // words that may follow, separated by spaces
+    int (*run)(const Invocation&);
+};
+const std::vector<Verb>& all_verbs();
+
+}  // namespace rpic
