@@ -346,6 +346,16 @@ void Connection::close(std::string_view reason) {
     state_->close(reason);
 }
 
+void Connection::end(std::string_view reason) {
+    auto& state = *state_;
+    if (state.closed || state.ending_since) return;
+    state.flush();
+    if (state.closed) return;
+    state.ending_since = Clock::now();
+    state.reason = reason;
+    state.shutdown_send();
+}
+
 asio::awaitable<void> Connection::finish(Duration patience) {
     auto& state = *state_;
     const auto deadline = Clock::now() + patience;

@@ -108,6 +108,8 @@ asio::awaitable<void> serve_peer(Context& context, tcp::socket socket) {
         severity = Severity::warning;
         reason = error.what();
     } catch (const DisconnectionError& error) {
+        // How a known peer ends is told where it matters: by the state of its node.
+        if (seat.left()) severity = Severity::debug;
         reason = error.what();
     } catch (const BadMessageError& error) {
         ++context.counters.broken_frames;

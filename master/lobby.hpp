@@ -30,6 +30,7 @@ class Lobby {
         void authenticated();
         /// The peer has said hello: nothing here binds it any more.
         void leave();
+        bool left() const { return connection_ == nullptr; }
 
       private:
         friend Lobby;

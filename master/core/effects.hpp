@@ -7,7 +7,7 @@
 #include "master/core/node.hpp"
 
 /// What the cluster's decisions ask the world to do. The cluster itself does nothing: it returns
-/// these, and apply() carries them out, recording before sending.
+/// these, and apply_effects() carries them out, recording before sending.
 namespace rpic {
 
 struct SaveNode {
