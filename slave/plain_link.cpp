@@ -125,9 +125,10 @@ void PlainLink::take(const Frame& frame) {
     } else if (const auto* slaves = envelope.payload->if_object();
                slaves != nullptr && envelope.type == "slave_details") {
         view_->nodes.clear();
+        view_->told.clear();
         for (const auto& slave : *slaves) {
             const std::string uuid = printable(slave.key(), limits::name_chars);
-            view_->nodes[uuid] = node_from_details(uuid, slave.value());
+            view_->put_node(node_from_details(uuid, slave.value()), Clock::now());
         }
         view_->connected = true;
         view_->trouble.clear();

@@ -1,20 +1,12 @@
 #include "slave/webserver_role.hpp"
 
+#include "common/errors.hpp"
 #include "common/limits.hpp"
+#include "common/log.hpp"
 #include "common/sleep.hpp"
 #include "common/until_first_failure.hpp"
 
 namespace rpic {
-
-namespace {
-
-asio::awaitable<void> wait_for_answer(const std::map<std::int64_t, std::string>& answers,
-                                      std::int64_t id, Wakeup& answered) {
-    auto seen = answered.count();
-    while (!answers.contains(id)) seen = co_await answered.wait(seen);
-}
-
-}  // namespace
 
 WebserverRole::WebserverRole(const asio::any_io_executor& executor, const SlaveOptions& options)
     : view_(executor),
@@ -22,6 +14,9 @@ WebserverRole::WebserverRole(const asio::any_io_executor& executor, const SlaveO
               [this](std::string token) { return check_token(std::move(token)); }),
       answered_(executor) {
     view_.trouble = "not connected to the master yet";
+    if (const auto fingerprint = server_.certificate_fingerprint(); !fingerprint.empty())
+        log_info("the web page is there with HTTPS too; SHA-256 fingerprint of its certificate: " +
+                 fingerprint);
 }
 
 void WebserverRole::on_joined(Connection& link, std::string_view master) {
@@ -36,15 +31,19 @@ void WebserverRole::on_message(const ToNode& message) {
 }
 
 void WebserverRole::take(const NodesChanged& changed) {
-    if (first_picture_) view_.nodes.clear();
+    if (first_picture_) {
+        view_.nodes.clear();
+        view_.told.clear();
+    }
     first_picture_ = false;
-    for (const auto& node : changed.nodes) view_.nodes[node.id] = node;
-    for (const auto& id : changed.gone) view_.nodes.erase(id);
+    const auto now = Clock::now();
+    for (const auto& node : changed.nodes) view_.put_node(node, now);
+    for (const auto& id : changed.gone) view_.forget_node(id);
     if (changed.complete) {
         view_.connected = true;
         view_.trouble.clear();
     }
-    view_.updated = Clock::now();
+    view_.updated = now;
     view_.touch();
 }
 
@@ -55,13 +54,16 @@ void WebserverRole::take(const MasterChanged& changed) {
 }
 
 void WebserverRole::take(const TokenChecked& checked) {
-    checked_[checked.id] = checked.role;
+    const auto question = questions_.find(checked.id);
+    if (question == questions_.end()) return;  // nobody waits for it any more
+    question->second = checked.role;
     answered_.notify();
 }
 
 void WebserverRole::on_disconnected(std::string_view master, std::string_view reason) {
     link_ = nullptr;
-    checked_.clear();
+    questions_.clear();
+    answered_.notify();
     view_.connected = false;
     view_.master = master;
     view_.trouble = reason;
@@ -72,20 +74,30 @@ asio::awaitable<void> WebserverRole::run() {
     co_await server_.run();
 }
 
-/// Asks the master; without a link, or without an answer in time, a token is worth nothing.
+/// Waits until the question has its answer, or is no more because the link has gone.
+asio::awaitable<void> WebserverRole::wait_for_answer(std::int64_t id) {
+    auto seen = answered_.count();
+    for (;;) {
+        const auto question = questions_.find(id);
+        if (question == questions_.end() || question->second) co_return;
+        seen = co_await answered_.wait(seen);
+    }
+}
+
 asio::awaitable<std::string> WebserverRole::check_token(std::string token) {
-    if (link_ == nullptr) co_return std::string{};
-    CheckToken question;
-    question.id = ++checks_;
-    question.token = token;
-    link_->send(question);
-    co_await until_first_failure(wait_for_answer(checked_, question.id, answered_),
-                                 sleep_for(limits::connect_time));
-    const auto answer = checked_.find(question.id);
-    if (answer == checked_.end()) co_return std::string{};
-    std::string role = std::move(answer->second);
-    checked_.erase(answer);
-    co_return role;
+    if (link_ == nullptr) throw DisconnectionError("there is no link to the master");
+    CheckToken message;
+    message.id = ++checks_;
+    message.token = token;
+    link_->send(message);
+    questions_[message.id].reset();
+    // Taken back however this ends, so that answers which nobody fetches are not kept.
+    const Question question(*this, message.id);
+    co_await until_first_failure(wait_for_answer(message.id), sleep_for(limits::connect_time));
+    const auto answer = questions_.find(message.id);
+    if (answer == questions_.end() || !answer->second)
+        throw DisconnectionError("the master did not answer");
+    co_return *answer->second;
 }
 
 }  // namespace rpic

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "slave/options.hpp"
 #include "slave/role.hpp"
@@ -23,7 +24,21 @@ class WebserverRole : public Role {
     std::uint16_t port() const { return server_.port(); }
 
   private:
+    /// A question to the master that is open for as long as this lives.
+    class Question {
+      public:
+        Question(WebserverRole& role, std::int64_t id) : role_(role), id_(id) {}
+        ~Question() { role_.questions_.erase(id_); }
+        Question(const Question&) = delete;
+        Question& operator=(const Question&) = delete;
+
+      private:
+        WebserverRole& role_;
+        std::int64_t id_;
+    };
+
     asio::awaitable<std::string> check_token(std::string token);
+    asio::awaitable<void> wait_for_answer(std::int64_t id);
 
     void take(const NodesChanged& changed);
     void take(const MasterChanged& changed);
@@ -36,7 +51,7 @@ class WebserverRole : public Role {
     Connection* link_ = nullptr;
     bool first_picture_ = false;  // the next NodesChanged begins a new picture
     std::int64_t checks_ = 0;
-    std::map<std::int64_t, std::string> checked_;  // answers that nobody has fetched yet
+    std::map<std::int64_t, std::optional<std::string>> questions_;  // open ones, and their answers
     Wakeup answered_;
 };
 
