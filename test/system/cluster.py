@@ -191,7 +191,7 @@ class Cluster:
         self.master = None
         self.programs: list = []
         self.adopted: set = set()
-        self.last_note = ""
+        self.runs: list = []
         self.key_file = self.folder / "join-key"
 
     # ------------------------------------------------------------------------------------ programs
@@ -224,13 +224,12 @@ class Cluster:
         return result
 
     def note(self, what: str, result: subprocess.CompletedProcess) -> None:
-        """Keeps for a failure what was run; polling that always gives the same is kept once."""
-        text = "\n".join([what, result.stdout[-2000:], result.stderr[-2000:]]).rstrip()
-        text = text.replace(str(self.folder), "CLUSTER")
-        if text != self.last_note:
-            self.last_note = text
-            with open(self.logs / "runs.log", "a", encoding="utf-8") as log:
-                print(time.strftime("%H:%M:%S"), text, file=log)
+        """Keeps for a failure what was run: of the same thing again and again only the last."""
+        what = what.replace(str(self.folder), "CLUSTER")
+        if self.runs and self.runs[-1][0] == what:
+            self.runs.pop()
+        self.runs.append((what, time.strftime("%H:%M:%S"), result.stdout[:1000],
+                          result.stderr[:1000]))
 
     def start_master(self, *args, port: int | None = None, plain: bool = False,
                      env: dict | None = None) -> Program:
@@ -359,6 +358,8 @@ class Cluster:
         for pid, command in self.leftovers():
             problems.append(f"left alive: {pid} {command}")
             kill_quietly(pid)
+        lines = [f"{at} {what}\n{out}{errors}" for what, at, out, errors in self.runs]
+        (self.logs / "runs.log").write_text("".join(lines), encoding="utf-8")
         shutil.rmtree(self.folder)
         if problems:
             raise AssertionError("; ".join(problems))

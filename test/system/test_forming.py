@@ -10,7 +10,7 @@ import socket
 import time
 import unittest
 
-from cluster import SystemTest, free_port, holds_for, time_limit, wait_for
+from cluster import Program, SystemTest, free_port, holds_for, time_limit, wait_for
 from relay import Relay
 
 DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "armv6l": "armhf"}
@@ -188,8 +188,8 @@ class Loss(SystemTest):
     def test_quick_restart_of_a_slave(self):
         slave = self.cluster.start_slave("pi1")
         before = self.cluster.wait_online("pi1")["pi1"]
-        for end in (slave.kill, slave.stop):
-            end()
+        for end in (Program.kill, Program.stop):
+            end(slave)
             slave = self.cluster.start_slave("pi1")
             node = wait_for(lambda: self.online_elsewhere(before["address"]), 10, "it is back")
             self.assertEqual(node["id"], before["id"])

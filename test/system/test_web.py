@@ -142,10 +142,12 @@ class Web(SystemTest):
 
     def test_host_is_checked(self):
         self.start_all()
-        for host in ("evil.example", "evil.example:8123", "127.0.0.1.evil.example", "",
-                     "localhost.evil.example"):
+        for host in ("evil.example", "evil.example:8123", "127.0.0.1.evil.example",
+                     "localhost.evil.example", "127.0.0.1@evil.example", "[::1].evil.example"):
             self.assertEqual(self.request("GET", "/api/v1/nodes", Host=host)[0], 421, host)
             self.assertEqual(self.request("GET", "/", Host=host)[0], 421, host)
+        # RFC 9110, 7.2: no valid host at all is a bad request.
+        self.assertIn(self.request("GET", "/", Host="")[0], (400, 421))
         for host in (f"127.0.0.1:{self.port}", f"localhost:{self.port}", "localhost"):
             self.assertEqual(self.request("GET", "/api/v1/nodes", Host=host)[0], 200, host)
 
@@ -198,9 +200,10 @@ class Web(SystemTest):
 
 class Bind(SystemTest):
     def test_bad_web_flags(self):
+        key = self.cluster.write_key(self.cluster.folder / "key", "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE")
         for args in (("--web-port", "banana"), ("--web-bind", "banana")):
             result = self.cluster.run("rpicluster-slave", "--role", "webserver", "--state-dir",
                                       self.cluster.folder / "state", "--master",
-                                      f"127.0.0.1:{free_port()}", *args)
+                                      f"127.0.0.1:{free_port()}", "--key-file", key, *args)
             self.assertEqual(result.returncode, 78, result.stderr)
             self.assert_one_line(result.stderr, "banana", args[0].lstrip("-"))
