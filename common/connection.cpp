@@ -67,6 +67,7 @@ struct Connection::State : std::enable_shared_from_this<Connection::State> {
     std::optional<Instant> ending_since;
     bool closed = false;
     bool key_refused = false;
+    bool not_reading = false;
     bool flush_pending = false;
     bool more_to_read = false;  // the last read did not reach the end of what the kernel holds
 
@@ -340,11 +341,10 @@ std::string& Connection::outbox() {
 }
 
 void Connection::flush_soon() {
-    if (outbox_bytes() > limits::outbox_hard_bytes)
-        state_->close("does not read: more than " + format_size(limits::outbox_hard_bytes) +
-                      " wait for it");
-    else
-        state_->flush_soon();
+    if (outbox_bytes() <= limits::outbox_hard_bytes) return state_->flush_soon();
+    state_->not_reading = true;
+    state_->close("does not read: more than " + format_size(limits::outbox_hard_bytes) +
+                  " wait for it");
 }
 
 void Connection::close(std::string_view reason) {
@@ -382,6 +382,10 @@ bool Connection::closed() const {
     return state_->closed;
 }
 
+bool Connection::peer_did_not_read() const {
+    return state_->not_reading;
+}
+
 std::size_t Connection::outbox_bytes() const {
     return state_->outbox.size() - state_->outbox_sent;
 }
@@ -398,7 +402,10 @@ bool Connection::spoke() const {
 
 void Connection::close_if_overdue(Instant now) {
     const bool stalled = outbox_bytes() > 0 && now - state_->last_taken >= limits::write_stall;
-    if (stalled) state_->close("takes no bytes: its receive window is full");
+    if (stalled) {
+        state_->not_reading = true;
+        state_->close("takes no bytes: its receive window is full");
+    }
     if (state_->ending_since && now - *state_->ending_since >= limits::end_time)
         state_->close(state_->reason);
 }

@@ -88,6 +88,8 @@ class Connection {
     asio::awaitable<void> finish(Duration patience);
 
     bool closed() const;
+    /// Whether it was closed because the peer does not take what is sent to it.
+    bool peer_did_not_read() const;
     std::size_t outbox_bytes() const;
     /// When the last byte came in; the time of construction before that.
     Instant last_heard() const;

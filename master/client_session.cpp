@@ -64,6 +64,7 @@ class Client {
         } catch (const RequestError& error) {
             failure = error;
         }
+        ++context_.counters.requests_failed;
         Failed failed;
         failed.id = id;
         failed.code = failure.code;

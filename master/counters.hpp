@@ -19,15 +19,19 @@ struct Counters {
     std::int64_t key_refused = 0;
     std::int64_t role_refused = 0;  // a key of the wrong kind for what was asked
     std::int64_t join_refused = 0;
-    std::int64_t clients_refused = 0;  // limits::clients reached
+    std::int64_t clients_refused = 0;     // limits::clients reached
+    std::int64_t closed_not_reading = 0;  // limits::outbox_hard_bytes or write_stall reached
     std::int64_t broken_frames = 0;
-    std::int64_t bad_messages = 0;  // answered bad_message, or logged for plain peers
+    std::int64_t bad_messages = 0;     // answered bad_message, or logged for plain peers
+    std::int64_t requests_failed = 0;  // of clients: answered failed
+    std::int64_t clones = 0;           // a second board with the key of a live node
     std::int64_t heartbeats = 0;
 };
 BOOST_DESCRIBE_STRUCT(Counters, (),
                       (accepted, accept_paused, accept_no_descriptor, closed_crowded,
                        closed_unauthenticated, refused_plain, refused_http, refused_noise,
                        handshake_failed, key_refused, role_refused, join_refused, clients_refused,
-                       broken_frames, bad_messages, heartbeats))
+                       closed_not_reading, broken_frames, bad_messages, requests_failed, clones,
+                       heartbeats))
 
 }  // namespace rpic

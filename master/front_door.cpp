@@ -117,6 +117,11 @@ asio::awaitable<void> serve_peer(Context& context, tcp::socket socket) {
         severity = Severity::warning;
         reason = std::string("closed: it sent ") + error.what();
     }
+    if (connection.peer_did_not_read()) {
+        ++context.counters.closed_not_reading;
+        message_class = "not reading";
+        severity = Severity::warning;
+    }
     if (!context.stopping) log_peer(severity, message_class, connection.peer(), reason);
 }
 

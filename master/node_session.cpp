@@ -96,6 +96,7 @@ asio::awaitable<Welcome> join(Context& context, Connection& connection, SessionI
         co_await refuse(connection, code, reason);
     }
     const auto& joined = std::get<Cluster::Joined>(outcome);
+    if (joined.clone) ++context.counters.clones;
     Welcome welcome;
     welcome.version = version;
     welcome.protocol = protocol_version;

@@ -74,6 +74,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     if (hello.role != "worker" && hello.role != "basic" && hello.role != "webserver")
         return Refusal{"role", "unknown role \"" + cut(hello.role) + "\""};
     Node* node = nullptr;
+    bool clone = false;
     if (!known_id.empty()) {
         const auto known = nodes_.find(std::string(known_id));
         if (known == nodes_.end()) return Refusal{"removed", "this node was removed"};
@@ -86,6 +87,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
                                                  node->record.name +
                                                  " (a copied card?): it joins as a new node"});
             node = nullptr;
+            clone = true;
         }
     } else if (Node* abandoned = abandoned_join(hello)) {
         // Its key never reached it, so nobody can have it: the name is free again.
@@ -111,7 +113,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
     if (is_new || before != node->record) effects.push_back(SaveNode{node->record});
-    return Joined{node->record.id, node->record.name, is_new};
+    return Joined{node->record.id, node->record.name, is_new, clone};
 }
 
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
@@ -132,7 +134,7 @@ Cluster::JoinOutcome Cluster::on_plain_hello(Instant now, SessionId session,
     Node& node = add(std::move(record));
     node.plain = true;
     attach(node, now, session, address, effects);
-    return Joined{node.record.id, node.record.name, false};
+    return Joined{node.record.id, node.record.name};
 }
 
 void Cluster::on_plain_details(Instant now, SessionId session, const MachineFacts& machine,

@@ -38,6 +38,7 @@ class Cluster {
         std::string node_id;
         std::string name;
         bool with_new_key = false;  // Fresh::key_identity is the node's now
+        bool clone = false;         // of a live node, whose key it came with
     };
     struct Refusal {
         std::string code;  // as in Refused
