@@ -235,8 +235,7 @@ asio::awaitable<void> Connection::State::handshake() {
         ERR_clear_error();
         const int result = SSL_do_handshake(ssl.get());
         if (result == 1) {
-            // OpenSSL reads ahead: the peer's first message may have come with its last handshake
-            // bytes, and then the socket never becomes ready for it.
+            // OpenSSL reads ahead: the peer's first frame may have come with the handshake's end.
             more_to_read = SSL_has_pending(ssl.get()) == 1;
             co_return;
         }

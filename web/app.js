@@ -72,7 +72,8 @@ function drawTrouble() {
     ? `The webserver has not reached the master${where} yet.`
     : `The webserver cannot reach the master${where}.`);
   const reason = state.trouble ? `Reason: ${state.trouble}. ` : "";
-  const old = age == null ? "It keeps trying." : `What you see was told ${ago(age)}; it keeps trying.`;
+  const old = age == null ? "It keeps trying."
+    : `What you see was told ${ago(age)}; it keeps trying.`;
   setText(at("trouble-text"), reason + old);
 }
 

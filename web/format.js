@@ -106,15 +106,16 @@ export function verdict(nodes, seen) {
   if (silent.length > 0) {
     const spoken = `${listNames(silent)} ${silent.length === 1 ? "is" : "are"} silent`;
     const since = duration(seen(silent[0]));
-    const counted = silent.length === 1 && since !== unknown;
-    return say("warn", spoken, counted ? `${listNames(silent)} has been silent for ${since}` : spoken);
+    if (silent.length > 1 || since === unknown) return say("warn", spoken);
+    return say("warn", spoken, `${listNames(silent)} has been silent for ${since}`);
   }
   if (lost.length > 0) {
     const spoken = `${listNames(lost)} ${lost.length === 1 ? "is" : "are"} lost`;
     const counted = lost.length === 1 && seen(lost[0]) != null;
     return say("bad", spoken, counted ? `${spoken}, last seen ${ago(seen(lost[0]))}` : spoken);
   }
-  if (unwell.length === 1) return say("warn", `${listNames(unwell)} is unwell: ${reasonOf(unwell[0])}`);
+  if (unwell.length === 1)
+    return say("warn", `${listNames(unwell)} is unwell: ${reasonOf(unwell[0])}`);
   if (unwell.length > 1) return say("warn", `${listNames(unwell)} are unwell`);
   if (online.length < others.length)
     return say("warn", `${online.length} of ${plural(others.length, "node", "nodes")} online`);

@@ -61,7 +61,8 @@ class NodeCard {
     if (node.quarantined) tags.push(["alert-tag", "quarantined"]);
     if (isUnwell(node)) tags.push(["alert-tag", "unwell"]);
     if (node.running_tasks > 0) tags.push(["", plural(node.running_tasks, "task", "tasks")]);
-    for (const [key, value] of Object.entries(node.labels)) tags.push(["label-tag", `${key}=${value}`]);
+    for (const [key, value] of Object.entries(node.labels))
+      tags.push(["label-tag", `${key}=${value}`]);
     replaceIfChanged(this.tags, tags, ([kind, text]) => element("span", `tag ${kind}`, text));
   }
 
@@ -71,7 +72,8 @@ class NodeCard {
     const told = warnings.join(" ").toLowerCase();
     if (undervoltage && !told.includes("voltage"))
       warnings.push("Under-voltage: its power supply or cable is too weak");
-    if (throttled && !told.includes("throttl")) warnings.push("Throttled: it runs slower than it could");
+    if (throttled && !told.includes("throttl"))
+      warnings.push("Throttled: it runs slower than it could");
     replaceIfChanged(this.warnings, warnings, (text) => element("li", "", text));
     this.warnings.hidden = warnings.length === 0;
   }
@@ -146,9 +148,11 @@ export class NodeGrid {
 
   showNote(matching, shown) {
     let text = "";
-    if (shown < matching) text = `The first ${shown} of ${matching} are shown; filter to see others.`;
+    if (shown < matching)
+      text = `The first ${shown} of ${matching} are shown; filter to see others.`;
     else if (matching === 0 && this.nodes.length > 0) text = "No node matches the filter.";
-    else if (this.nodes.length === 0) text = this.known ? "No slave has joined yet." : "No slave is known yet.";
+    else if (this.nodes.length === 0)
+      text = this.known ? "No slave has joined yet." : "No slave is known yet.";
     setText(this.note, text);
     this.note.hidden = text === "";
   }

@@ -223,30 +223,6 @@ TEST_CASE("large messages travel through TLS whole") {
     test::run_all(io, send(), receive());
 }
 
-TEST_CASE("a message that comes with the last bytes of the handshake is read") {
-    asio::io_context io;
-    const auto key = make_key();
-    const TlsServer server([&](std::string_view) { return std::optional(key_psk(key)); });
-    const TlsClient client(key);
-    test::Pair pair(io);
-    Connection near(std::move(pair.near));
-    Connection far(std::move(pair.far));
-    std::string received;
-    // All on one loop: the near side's last handshake bytes and its message are both in the kernel
-    // when the far side's turn comes.
-    auto speak = [&]() -> asio::awaitable<void> {
-        co_await near.connect_tls(client);
-        near.send(HeartbeatAck{7});
-    };
-    auto listen = [&]() -> asio::awaitable<void> {
-        co_await far.accept_tls(server);
-        const Frame frame = co_await far.next_frame();
-        received = frame.json;
-    };
-    test::run_all(io, speak(), listen());
-    CHECK(received.find("heartbeat_ack") != std::string::npos);
-}
-
 TEST_CASE("until_first_failure tells the first failure, not its neighbours' abortion") {
     asio::io_context io;
     auto fail = [](Duration after, std::string reason) -> asio::awaitable<void> {

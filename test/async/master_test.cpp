@@ -57,8 +57,14 @@ struct TestMaster {
             const bool clean = co_await listener.stop();
             CHECK(clean);
         };
-        test::run_all(io, all());
+        std::exception_ptr failure;
+        try {
+            test::run_all(io, all());
+        } catch (...) {
+            failure = std::current_exception();
+        }
         test::run_all(io, stop());
+        if (failure) std::rethrow_exception(failure);
     }
 
     HostPort address() const { return {"127.0.0.1", listener.port()}; }
