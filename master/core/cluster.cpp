@@ -299,14 +299,14 @@ void Cluster::set_state(Node& node, NodeState state, std::string_view why, Effec
                                                                ": " + std::string(why)});
 }
 
-void Cluster::forget(const std::string& id) {
+void Cluster::forget(std::string id) {
     const auto found = nodes_.find(id);
     if (found == nodes_.end()) return;
     const Node& node = *found->second;
     if (node.session != 0) by_session_.erase(node.session);
     by_name_.erase(node.record.name);
     nodes_.erase(found);
-    gone_.push_back({++version_, id});
+    gone_.push_back({++version_, std::move(id)});
     if (gone_.size() > gone_remembered) {
         gone_known_since_ = gone_.front().version;
         gone_.pop_front();
