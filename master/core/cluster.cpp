@@ -297,7 +297,7 @@ void Cluster::set_state(Node& node, NodeState state, std::string_view why, Effec
                                                                ": " + std::string(why)});
 }
 
-void Cluster::forget(const std::string& id) {
+void Cluster::forget(std::string id) {
     const auto found = nodes_.find(id);
     if (found == nodes_.end()) return;
     const Node& node = *found->second;

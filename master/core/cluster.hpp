@@ -94,7 +94,7 @@ class Cluster {
                 Effects& effects);
     void set_state(Node& node, NodeState state, std::string_view why, Effects& effects);
     void touch(Node& node) { node.changed = ++version_; }
-    void forget(const std::string& id);
+    void forget(std::string id);  // a copy: the id given is often the node's own
     Node* abandoned_join(const Hello& hello);
     void forget_plain(Instant now);
     void replace_plain_predecessor(const Node& node);
