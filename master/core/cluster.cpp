@@ -216,9 +216,10 @@ bool Cluster::remove(std::string_view name_or_id, Effects& effects) {
 
 const Node* Cluster::find(std::string_view name_or_id) const {
     const std::string key(name_or_id);
-    if (const auto named = by_name_.find(key); named != by_name_.end()) return named->second;
-    const auto known = nodes_.find(key);
-    return known == nodes_.end() ? nullptr : known->second.get();
+    // Ids first: names are chosen by the nodes, and none may stand in for another.
+    if (const auto known = nodes_.find(key); known != nodes_.end()) return known->second.get();
+    const auto named = by_name_.find(key);
+    return named == by_name_.end() ? nullptr : named->second;
 }
 
 const Node* Cluster::find_session(SessionId session) const {
