@@ -101,7 +101,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
         record.id = fresh.node_id;
         record.key_identity = fresh.key_identity;
         record.wished_name = wish_of(hello);
-        record.name = unique_name(record.wished_name, nullptr);
+        record.name = unique_name(record.wished_name);
         node = &add(std::move(record));
     }
     const NodeRecord before = node->record;
@@ -128,7 +128,7 @@ Cluster::JoinOutcome Cluster::on_plain_hello(Instant now, SessionId session,
     NodeRecord record;
     record.id = fresh_id;
     record.role = "basic";
-    record.name = unique_name("plain-" + std::string(fresh_id.substr(0, 8)), nullptr);
+    record.name = unique_name("plain-" + std::string(fresh_id.substr(0, 8)));
     Node& node = add(std::move(record));
     node.plain = true;
     attach(node, now, session, address, effects);
@@ -255,19 +255,19 @@ Node* Cluster::node_of(SessionId session) {
     return found == by_session_.end() ? nullptr : found->second;
 }
 
-std::string Cluster::unique_name(const std::string& wish, const Node* except) const {
+std::string Cluster::unique_name(const std::string& wish) const {
     std::string name = wish;
-    for (int number = 2;; ++number) {
-        const auto taken = by_name_.find(name);
-        if (taken == by_name_.end() || taken->second == except) return name;
-        name = wish + "-" + std::to_string(number);
+    for (int number = 2; by_name_.contains(name); ++number) {
+        const auto suffix = "-" + std::to_string(number);
+        name = wish.substr(0, limits::name_chars - suffix.size()) + suffix;
     }
+    return name;
 }
 
 void Cluster::rename(Node& node, const std::string& wish) {
     by_name_.erase(node.record.name);
     node.record.wished_name = wish;
-    node.record.name = unique_name(wish, nullptr);
+    node.record.name = unique_name(wish);
     by_name_[node.record.name] = &node;
 }
 

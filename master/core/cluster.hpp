@@ -88,7 +88,7 @@ class Cluster {
   private:
     Node& add(NodeRecord record);
     Node* node_of(SessionId session);
-    std::string unique_name(const std::string& wish, const Node* except) const;
+    std::string unique_name(const std::string& wish) const;
     void rename(Node& node, const std::string& wish);
     void attach(Node& node, Instant now, SessionId session, std::string_view address,
                 Effects& effects);
