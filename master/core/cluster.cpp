@@ -74,6 +74,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     if (hello.role != "worker" && hello.role != "basic" && hello.role != "webserver")
         return Refusal{"role", "unknown role \"" + cut(hello.role) + "\""};
     Node* node = nullptr;
+    std::string copied_from;
     if (!known_id.empty()) {
         const auto known = nodes_.find(std::string(known_id));
         if (known == nodes_.end()) return Refusal{"removed", "this node was removed"};
@@ -82,9 +83,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
         const bool spoke_lately =
             node->session != 0 && node->last_heard && now - *node->last_heard < timers_.lost_after;
         if (other_board && spoke_lately) {
-            effects.push_back(Announce{true, "a second machine uses the key of node " +
-                                                 node->record.name +
-                                                 " (a copied card?): it joins as a new node"});
+            copied_from = node->record.name;
             node = nullptr;
         }
     } else if (Node* abandoned = abandoned_join(hello)) {
@@ -97,6 +96,10 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
         if (nodes_.size() >= limits::nodes)
             return Refusal{
                 "full", "the cluster is full: it has " + std::to_string(nodes_.size()) + " nodes"};
+        if (!copied_from.empty())
+            effects.push_back(
+                Announce{true, "a second machine uses the key of node " + copied_from +
+                                   " (a copied card?): it joins as a new node"});
         NodeRecord record;
         record.id = fresh.node_id;
         record.key_identity = fresh.key_identity;
