@@ -1,6 +1,7 @@
 #include "master/core/cluster.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/limits.hpp"
 #include "common/text.hpp"
@@ -35,6 +36,7 @@ std::map<std::string, std::string> bounded(const std::map<std::string, std::stri
 
 Vitals bounded(const Vitals& told) {
     Vitals vitals = told;
+    if (vitals.cpu_percent && std::isnan(*vitals.cpu_percent)) vitals.cpu_percent.reset();
     if (vitals.cpu_percent) vitals.cpu_percent = std::clamp(*vitals.cpu_percent, 0.0, 100.0);
     if (vitals.ram_available_bytes && *vitals.ram_available_bytes < 0)
         vitals.ram_available_bytes.reset();
@@ -119,7 +121,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
 
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
     Node* node = node_of(session);
-    if (node == nullptr || node->record.confirmed) return;
+    if (node == nullptr || node->plain || node->record.confirmed) return;
     node->record.confirmed = true;
     effects.push_back(SaveNode{node->record});
 }
