@@ -309,6 +309,7 @@ void Cluster::forget(std::string id) {
     const Node& node = *found->second;
     if (node.session != 0) by_session_.erase(node.session);
     by_name_.erase(node.record.name);
+    if (node.plain) std::erase(plain_disconnected_, id);
     nodes_.erase(found);
     gone_.push_back({++version_, id});
     if (gone_.size() > gone_remembered) {
@@ -332,13 +333,11 @@ Node* Cluster::abandoned_join(const Hello& hello) {
 /// while, within bounds.
 void Cluster::forget_plain(Instant now) {
     while (!plain_disconnected_.empty()) {
-        const auto found = nodes_.find(plain_disconnected_.front());
-        const bool there = found != nodes_.end() && found->second->session == 0;
-        const bool keep = there && plain_disconnected_.size() <= limits::plain_nodes_kept &&
-                          now - *found->second->last_heard < limits::plain_node_kept;
+        const Node& oldest = *nodes_.at(plain_disconnected_.front());
+        const bool keep = plain_disconnected_.size() <= limits::plain_nodes_kept &&
+                          now - *oldest.last_heard < limits::plain_node_kept;
         if (keep) return;
-        if (there) forget(plain_disconnected_.front());
-        plain_disconnected_.pop_front();
+        forget(oldest.record.id);
     }
 }
 
@@ -348,9 +347,7 @@ void Cluster::replace_plain_predecessor(const Node& node) {
     const auto host = [](const Node& n) { return n.address.substr(0, n.address.rfind(':')); };
     std::string predecessor;
     for (const auto& id : plain_disconnected_) {
-        const auto found = nodes_.find(id);
-        if (found == nodes_.end() || found->second->session != 0) continue;
-        const Node& other = *found->second;
+        const Node& other = *nodes_.at(id);
         if (other.record.machine.hostname == node.record.machine.hostname &&
             host(other) == host(node))
             predecessor = id;
