@@ -99,9 +99,9 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
             return Refusal{
                 "full", "the cluster is full: it has " + std::to_string(nodes_.size()) + " nodes"};
         if (!copied_from.empty())
-            effects.push_back(
-                Announce{true, "a second machine uses the key of node " + copied_from +
-                                   " (a copied card?): it joins as a new node"});
+            effects.push_back(Announce{true, "a second machine uses the key of node " +
+                                                 copied_from +
+                                                 " (a copied card?): it joins as a new node"});
         NodeRecord record;
         record.id = fresh.node_id;
         record.key_identity = fresh.key_identity;

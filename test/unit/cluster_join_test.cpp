@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "cluster_world.hpp"
 #include "common/text.hpp"
+#include "test/unit/cluster_world.hpp"
 
 using namespace rpic;
 using namespace rpic::test;

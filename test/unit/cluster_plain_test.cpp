@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "cluster_world.hpp"
+#include "test/unit/cluster_world.hpp"
 
 using namespace rpic;
 using namespace rpic::test;

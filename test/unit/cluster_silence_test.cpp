@@ -2,7 +2,7 @@
 #include <limits>
 #include <string>
 
-#include "cluster_world.hpp"
+#include "test/unit/cluster_world.hpp"
 
 using namespace rpic;
 using namespace rpic::test;
