@@ -233,7 +233,11 @@ asio::awaitable<void> Connection::State::handshake() {
         if (closed) throw_reason();
         ERR_clear_error();
         const int result = SSL_do_handshake(ssl.get());
-        if (result == 1) co_return;
+        if (result == 1) {
+            // OpenSSL reads ahead: the peer's first frame may have come with the handshake's end.
+            more_to_read = SSL_has_pending(ssl.get()) == 1;
+            co_return;
+        }
         const auto progress = ssl_outcome(result, "TLS handshake failed");
         const auto type =
             progress == Progress::want_read ? tcp::socket::wait_read : tcp::socket::wait_write;
