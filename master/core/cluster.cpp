@@ -195,6 +195,7 @@ void Cluster::on_tick(Instant now, Effects& effects) {
         const Duration lost_after = node.last_heard
                                         ? timers_.lost_after
                                         : std::max(timers_.lost_after, timers_.lost_after_start);
+        if (silence < std::min(timers_.suspect_after, lost_after)) continue;
         const auto silent = "silent for " + format_duration(to_seconds(silence));
         if (silence >= lost_after) {
             node.lost_at = now;
