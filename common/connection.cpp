@@ -42,7 +42,7 @@ std::string system_text(int error) {
 
 /// What the pending handlers of a connection need. They may outlive it by one turn of the loop,
 /// which is why they share it; nobody else does.
-struct Connection::State : std::enable_shared_from_this<Connection::State> {
+struct Connection::State {
     explicit State(tcp::socket s) : socket(std::move(s)), splitter(0, 0) {
         boost::system::error_code ignored;
         const auto endpoint = socket.remote_endpoint(ignored);
@@ -77,8 +77,8 @@ struct Connection::State : std::enable_shared_from_this<Connection::State> {
     Progress ssl_outcome(int result, const char* what);
     std::size_t read_some();
     Progress write_some();
-    void flush();
-    void flush_soon();
+    static void flush(const std::shared_ptr<State>& self);
+    static void flush_soon(const std::shared_ptr<State>& self);
     asio::awaitable<void> wait(tcp::socket::wait_type type);
     asio::awaitable<void> handshake();
 };
@@ -202,30 +202,30 @@ Progress Connection::State::write_some() {
 }
 
 /// Sends the outbox in the background: its handlers hold this state, never the connection.
-void Connection::State::flush() {
-    if (closed) return;
+void Connection::State::flush(const std::shared_ptr<State>& self) {
+    if (self->closed) return;
     try {
-        const auto progress = write_some();
+        const auto progress = self->write_some();
         if (progress == Progress::done) return;
         // A TLS 1.3 write never wants to read first: there is no renegotiation.
-        flush_pending = true;
-        socket.async_wait(tcp::socket::wait_write,
-                          [self = shared_from_this()](const boost::system::error_code& error) {
-                              self->flush_pending = false;
-                              if (!error) self->flush();
-                          });
+        self->flush_pending = true;
+        self->socket.async_wait(tcp::socket::wait_write,
+                                [self](const boost::system::error_code& error) {
+                                    self->flush_pending = false;
+                                    if (!error) flush(self);
+                                });
     } catch (const DisconnectionError&) {
         // close() has kept the reason; the reader throws it.
     }
 }
 
 /// Sends of one turn of the loop leave together.
-void Connection::State::flush_soon() {
-    if (flush_pending) return;
-    flush_pending = true;
-    asio::post(socket.get_executor(), [self = shared_from_this()] {
+void Connection::State::flush_soon(const std::shared_ptr<State>& self) {
+    if (self->flush_pending) return;
+    self->flush_pending = true;
+    asio::post(self->socket.get_executor(), [self] {
         self->flush_pending = false;
-        self->flush();
+        flush(self);
     });
 }
 
@@ -340,7 +340,7 @@ std::string& Connection::outbox() {
 }
 
 void Connection::flush_soon() {
-    if (outbox_bytes() <= limits::outbox_hard_bytes) return state_->flush_soon();
+    if (outbox_bytes() <= limits::outbox_hard_bytes) return State::flush_soon(state_);
     state_->not_reading = true;
     state_->close("does not read: more than " + format_size(limits::outbox_hard_bytes) +
                   " wait for it");
@@ -353,7 +353,7 @@ void Connection::close(std::string_view reason) {
 void Connection::end(std::string_view reason) {
     auto& state = *state_;
     if (state.closed || state.ending_since) return;
-    state.flush();
+    State::flush(state_);
     if (state.closed) return;
     state.ending_since = Clock::now();
     state.reason = reason;

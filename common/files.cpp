@@ -92,20 +92,32 @@ void write_secret(const std::filesystem::path& path, std::string_view text) {
         if (!file) fail("write", temporary);
         if (!write_all(file.get(), text) || ::fsync(file.get()) != 0) fail("write", temporary);
     }
-    if (::rename(temporary.c_str(), path.c_str()) != 0) fail("write", path);
-    const Descriptor folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!folder || ::fsync(folder.get()) != 0) fail("write", path.parent_path());
+    if (::rename(temporary.c_str(), path.c_str()) != 0) {
+        const int error = errno;
+        ::unlink(temporary.c_str());
+        errno = error;
+        fail("write", path);
+    }
+    const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+    const Descriptor folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder || ::fsync(folder.get()) != 0) fail("write", parent);
 }
 
 void make_private_folder(const std::filesystem::path& folder) {
     std::error_code error;
     if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path(), error);
-    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+        if (error) errno = error.value();  // why there is no parent says more
         fail("make the state directory (choose another with --state-dir)", folder);
+    }
     const bool usable = std::filesystem::is_directory(folder, error) &&
                         ::access(folder.c_str(), R_OK | W_OK | X_OK) == 0;
     if (!usable) fail("write into the state directory (choose another with --state-dir)", folder);
-    ::chmod(folder.c_str(), 0700);
+    // One that many share, such as /tmp, must stay open for them; the programs' own folders are
+    // inside.
+    struct stat status {};
+    if (::stat(folder.c_str(), &status) == 0 && (status.st_mode & S_ISVTX) == 0)
+        ::chmod(folder.c_str(), 0700);
 }
 
 std::filesystem::path state_dir(const std::string& given) {

@@ -18,8 +18,9 @@ std::optional<std::string> read_file_if_there(const std::filesystem::path& path,
 /// never a part (write, fsync, rename, fsync of the folder). Throws ConfigError.
 void write_secret(const std::filesystem::path& path, std::string_view text);
 
-/// Makes a folder of mode 0700, and its parents. Throws ConfigError if that cannot be, or if
-/// nothing can be written there.
+/// Makes a folder of mode 0700, and its parents; one that is there already becomes 0700 too, unless
+/// it is shared (sticky, as /tmp is). Throws ConfigError if that cannot be, or if nothing can be
+/// written there.
 void make_private_folder(const std::filesystem::path& folder);
 
 /// The state directory: the one given, else /var/lib/rpicluster for root, else

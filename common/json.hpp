@@ -3,6 +3,7 @@
 #include <boost/describe/members.hpp>
 #include <boost/json.hpp>
 #include <boost/mp11/algorithm.hpp>
+#include <cmath>
 #include <concepts>
 #include <map>
 #include <optional>
@@ -63,6 +64,9 @@ json::value to_json(const T& from, json::storage_ptr storage = {}) {
         return object;
     } else if constexpr (std::same_as<T, std::string>) {
         return json::value(json::string_view(from), storage);
+    } else if constexpr (std::floating_point<T>) {
+        // JSON has no word for what is not finite; a reader would take the whole frame for broken.
+        return std::isfinite(from) ? json::value(from, storage) : json::value(nullptr, storage);
     } else {
         return json::value(from, storage);
     }

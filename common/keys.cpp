@@ -68,7 +68,7 @@ std::string canonical_key(std::string_view text) {
     std::string letters;
     for (char c : text) {
         if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-        if ((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+        if (alphabet.find(c) != std::string_view::npos)
             letters += c;
         else if (c != '-' && c != ' ' && c != '\t' && c != '\r' && c != '\n')
             return {};

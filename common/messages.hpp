@@ -117,7 +117,7 @@ struct Hello {
 };
 BOOST_DESCRIBE_STRUCT(Hello, (),
                       (version, protocol, peer, role, name, fingerprint, boot_id, heartbeat_seconds,
-                       machine, labels))
+                       machine, cpus, memory_bytes, labels))
 
 /// The master's answer to a hello that it accepts.
 struct Welcome {

@@ -176,6 +176,11 @@ CommandLine read_command_line(Program program, const std::vector<std::string>& a
             line.version = true;
             continue;
         }
+        if (argument == "--") {
+            const auto behind = arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+            line.arguments.insert(line.arguments.end(), behind, arguments.end());
+            break;
+        }
         if (!argument.starts_with("--")) {
             line.arguments.push_back(argument);
             continue;
@@ -202,10 +207,14 @@ CommandLine read_command_line(Program program, const std::vector<std::string>& a
     return line;
 }
 
+/// The values that a text in file or environment means. An empty text can mean something (every
+/// address, no file); an empty number, choice or switch is the default.
 std::vector<std::string> values_from_text(const Setting& setting, const std::string& text) {
     if (setting.repeats) return split(text, ',');
-    if (text.empty()) return {};
-    return {text};
+    const std::string value =
+        text.empty() && setting.kind != Kind::text ? setting.default_value : text;
+    if (value.empty()) return {};
+    return {value};
 }
 
 IniFile read_config(const std::string& path, const FileReader& read_file, Settings& settings) {

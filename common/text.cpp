@@ -28,6 +28,17 @@ std::size_t utf8_length(std::string_view text) {
     return length;
 }
 
+/// Whether a character turns the direction of the text around it, or ends its line (Unicode
+/// Standard Annexes 9 and 14): with one of them in it a name could pass for another.
+bool disrupts(std::string_view character) {
+    if (character == "\u061C") return true;
+    if (character.size() != 3 || character[0] != '\xE2') return false;
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+    const int code = (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);  // without the 0x2000 of the first
+    return code == 0x0E || code == 0x0F || (code >= 0x28 && code <= 0x2E) ||
+           (code >= 0x66 && code <= 0x69);
+}
+
 /// The number at the start of `text`, which is advanced behind it; nothing for no number, a
 /// negative one or one that is not finite.
 std::optional<double> leading_number(std::string_view& text) {
@@ -66,7 +77,7 @@ std::string printable(std::string_view text, std::size_t max_chars) {
         const bool control_c1 = length == 2 && static_cast<unsigned char>(text[0]) == 0xC2 &&
                                 static_cast<unsigned char>(text[1]) < 0xA0;
         if (result.size() + std::max<std::size_t>(length, 1) > max_chars) return result + "...";
-        if (length == 0 || control || control_c1)
+        if (length == 0 || control || control_c1 || disrupts(text.substr(0, length)))
             result += '?';
         else
             result += text.substr(0, length);
@@ -117,19 +128,19 @@ std::optional<bool> parse_bool(std::string_view text) {
 std::string format_size(std::int64_t bytes) {
     double value = static_cast<double>(bytes);
     std::size_t power = 0;
-    while (value >= 1024 && power < 4) {
+    while (value >= 1023.5 && power < 4) {  // what would be rounded to 1024 is 1 of the next unit
         value /= 1024;
         ++power;
     }
     char text[32];
-    const bool fraction = power > 0 && value < 10;
+    const bool fraction = power > 0 && value < 9.95;
     std::snprintf(text, sizeof text, fraction ? "%.1f" : "%.0f", value);
     return power == 0 ? text : text + std::string(1, "BKMGT"[power]);
 }
 
 std::string format_duration(double seconds) {
     char text[32];
-    if (seconds < 10)
+    if (seconds < 9.95)
         std::snprintf(text, sizeof text, "%.1fs", seconds);
     else if (seconds < 120)
         std::snprintf(text, sizeof text, "%.0fs", seconds);
@@ -200,7 +211,10 @@ std::optional<HostPort> parse_host_port(std::string_view text, std::uint16_t def
         has_port = true;
         port = text.substr(colon + 1);
     }
-    if (host.empty() || host.find_first_of(" \t/@") != std::string_view::npos) return std::nullopt;
+    const auto impossible = [](char c) {
+        return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == '@';
+    };
+    if (host.empty() || std::any_of(host.begin(), host.end(), impossible)) return std::nullopt;
     HostPort result{std::string(host), default_port};
     if (has_port) {
         const auto [end, error] =

@@ -11,8 +11,9 @@
 /// Small pure functions on text: what people write in flags and files, and what they read back.
 namespace rpic {
 
-/// A text that a stranger sent, fit for one log line or table cell: control characters and broken
-/// UTF-8 become '?', more than `max_chars` bytes are cut at a character and end in "...".
+/// A text that a stranger sent, fit for one log line or table cell: control characters, marks that
+/// turn the direction of the text around them and broken UTF-8 become '?', more than `max_chars`
+/// bytes are cut at a character and end in "...".
 std::string printable(std::string_view text, std::size_t max_chars);
 
 /// N[ms|s|m|h|d], a plain number is seconds, fractions allowed: "1.5h". Nothing if it is not that.

@@ -26,6 +26,16 @@ class UnwelcomeError : public DisconnectionError {
     const char* message_class;
 };
 
+/// The first message. It is parsed apart and kept on the heap, because what is a variable of the
+/// session's coroutine takes memory for as long as the connection lives.
+std::unique_ptr<Hello> open_hello(const Frame& frame) {
+    ParseArena arena;
+    const auto envelope = open_envelope(frame.json, arena);
+    auto message = decode<std::variant<Hello>>(envelope);
+    if (!message) throw BadMessageError("a first message that is no hello");
+    return std::make_unique<Hello>(std::get<Hello>(std::move(*message)));
+}
+
 /// Reads the hello and hands over to the session for the kind of peer.
 asio::awaitable<void> serve_encrypted(Context& context, Connection& connection, Lobby::Seat& seat) {
     co_await connection.accept_tls(context.tls);
@@ -34,24 +44,19 @@ asio::awaitable<void> serve_encrypted(Context& context, Connection& connection, 
     if (found == nullptr) throw KeyRefusedError("its key was removed during the handshake");
     const KeyRecord key = *found;
     const Frame frame = co_await connection.next_frame();
-    Hello hello;
-    {
-        ParseArena arena;
-        const auto envelope = open_envelope(frame.json, arena);
-        auto message = decode<std::variant<Hello>>(envelope);
-        if (!message) throw BadMessageError("a first message that is no hello");
-        hello = std::move(std::get<Hello>(*message));
-    }
+    auto hello = open_hello(frame);
     seat.leave();
-    if (hello.protocol != protocol_version) {
-        const std::string reason = "protocol " + std::to_string(hello.protocol) +
+    if (hello->protocol != protocol_version) {
+        const std::string reason = "protocol " + std::to_string(hello->protocol) +
                                    " is not spoken here: this master is version " + version +
                                    " with protocol " + std::to_string(protocol_version);
         co_await refuse(connection, "protocol", reason);
     }
     const bool node_key = key.role == "join" || key.role == "node" || key.role == "web";
-    if (hello.peer == "node" && node_key) co_await serve_node(context, connection, key, hello);
-    if (hello.peer == "client" && !node_key) co_await serve_client(context, connection, key);
+    const bool is_client = hello->peer == "client";
+    if (hello->peer == "node" && node_key)
+        co_await serve_node(context, connection, key, std::move(hello));
+    if (is_client && !node_key) co_await serve_client(context, connection, key);
     ++context.counters.role_refused;
     const std::string reason =
         node_key

@@ -78,16 +78,16 @@ void handle(Context& context, Connection& connection, const Frame& frame, NodeVi
     }
 }
 
-/// The welcome, once everything that it promises is on disk.
-asio::awaitable<Welcome> join(Context& context, Connection& connection, SessionId session,
-                              const KeyRecord& key, const Hello& hello) {
+/// Takes the node in and welcomes it, once everything that the welcome promises is on disk.
+asio::awaitable<void> join(Context& context, Connection& connection, SessionId session,
+                           const KeyRecord& key, std::unique_ptr<Hello> hello) {
     StoreBatch batch;
     Effects effects;
     Cluster::Fresh fresh;
     fresh.node_id = random_hex(16);
     const auto new_key = make_key();
     fresh.key_identity = key_identity(new_key);
-    const auto outcome = context.cluster.on_hello(Clock::now(), session, key.node_id, hello,
+    const auto outcome = context.cluster.on_hello(Clock::now(), session, key.node_id, *hello,
                                                   connection.peer(), fresh, effects);
     if (const auto* refusal = std::get_if<Cluster::Refusal>(&outcome)) {
         ++context.counters.join_refused;
@@ -108,7 +108,7 @@ asio::awaitable<Welcome> join(Context& context, Connection& connection, SessionI
         KeyRecord record;
         record.identity = fresh.key_identity;
         record.key = new_key;
-        record.role = hello.role == "webserver" ? "web" : "node";
+        record.role = hello->role == "webserver" ? "web" : "node";
         record.node_id = joined.node_id;
         record.created_at = wall_seconds();
         context.keyring.add(record);
@@ -116,14 +116,14 @@ asio::awaitable<Welcome> join(Context& context, Connection& connection, SessionI
         welcome.node_key = new_key;
     }
     co_await context.store.commit(std::move(batch));
-    co_return welcome;
+    connection.send(welcome);
 }
 
 }  // namespace
 
 asio::awaitable<void> serve_node(Context& context, Connection& connection, KeyRecord key,
-                                 Hello hello) {
-    const bool wants_web = hello.role == "webserver";
+                                 std::unique_ptr<Hello> hello) {
+    const bool wants_web = hello->role == "webserver";
     if (key.role != "join" && wants_web != (key.role == "web")) {
         ++context.counters.role_refused;
         const std::string reason =
@@ -134,8 +134,7 @@ asio::awaitable<void> serve_node(Context& context, Connection& connection, KeyRe
     Membership membership(context, place.id());
     connection.set_frame_limits(limits::control_frame_bytes, 0);
     try {
-        const auto welcome = co_await join(context, connection, place.id(), key, hello);
-        connection.send(welcome);
+        co_await join(context, connection, place.id(), key, std::move(hello));
         NodeVisitor visitor(context, connection, place, wants_web);
         for (;;) {
             Frame frame;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string_view>
 
 #include "common/connection.hpp"
@@ -15,7 +16,7 @@ asio::awaitable<void> serve_peer(Context& context, tcp::socket socket);
 
 /// The sessions: each ends by throwing DisconnectionError.
 asio::awaitable<void> serve_node(Context& context, Connection& connection, KeyRecord key,
-                                 Hello hello);
+                                 std::unique_ptr<Hello> hello);
 asio::awaitable<void> serve_client(Context& context, Connection& connection, KeyRecord key);
 asio::awaitable<void> serve_plain(Context& context, Connection& connection, Lobby::Seat& seat);
 

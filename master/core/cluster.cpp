@@ -1,6 +1,7 @@
 #include "master/core/cluster.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/limits.hpp"
 #include "common/text.hpp"
@@ -35,6 +36,7 @@ std::map<std::string, std::string> bounded(const std::map<std::string, std::stri
 
 Vitals bounded(const Vitals& told) {
     Vitals vitals = told;
+    if (vitals.cpu_percent && std::isnan(*vitals.cpu_percent)) vitals.cpu_percent.reset();
     if (vitals.cpu_percent) vitals.cpu_percent = std::clamp(*vitals.cpu_percent, 0.0, 100.0);
     if (vitals.ram_available_bytes && *vitals.ram_available_bytes < 0)
         vitals.ram_available_bytes.reset();
@@ -74,7 +76,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     if (hello.role != "worker" && hello.role != "basic" && hello.role != "webserver")
         return Refusal{"role", "unknown role \"" + cut(hello.role) + "\""};
     Node* node = nullptr;
-    bool clone = false;
+    std::string copied_from;
     if (!known_id.empty()) {
         const auto known = nodes_.find(std::string(known_id));
         if (known == nodes_.end()) return Refusal{"removed", "this node was removed"};
@@ -83,11 +85,8 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
         const bool spoke_lately =
             node->session != 0 && node->last_heard && now - *node->last_heard < timers_.lost_after;
         if (other_board && spoke_lately) {
-            effects.push_back(Announce{true, "a second machine uses the key of node " +
-                                                 node->record.name +
-                                                 " (a copied card?): it joins as a new node"});
+            copied_from = node->record.name;
             node = nullptr;
-            clone = true;
         }
     } else if (Node* abandoned = abandoned_join(hello)) {
         // Its key never reached it, so nobody can have it: the name is free again.
@@ -99,11 +98,15 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
         if (nodes_.size() >= limits::nodes)
             return Refusal{
                 "full", "the cluster is full: it has " + std::to_string(nodes_.size()) + " nodes"};
+        if (!copied_from.empty())
+            effects.push_back(Announce{true, "a second machine uses the key of node " +
+                                                 copied_from +
+                                                 " (a copied card?): it joins as a new node"});
         NodeRecord record;
         record.id = fresh.node_id;
         record.key_identity = fresh.key_identity;
         record.wished_name = wish_of(hello);
-        record.name = unique_name(record.wished_name, nullptr);
+        record.name = unique_name(record.wished_name);
         node = &add(std::move(record));
     }
     const NodeRecord before = node->record;
@@ -113,12 +116,12 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
     if (is_new || before != node->record) effects.push_back(SaveNode{node->record});
-    return Joined{node->record.id, node->record.name, is_new, clone};
+    return Joined{node->record.id, node->record.name, is_new, !copied_from.empty()};
 }
 
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
     Node* node = node_of(session);
-    if (node == nullptr || node->record.confirmed) return;
+    if (node == nullptr || node->plain || node->record.confirmed) return;
     node->record.confirmed = true;
     effects.push_back(SaveNode{node->record});
 }
@@ -130,7 +133,7 @@ Cluster::JoinOutcome Cluster::on_plain_hello(Instant now, SessionId session,
     NodeRecord record;
     record.id = fresh_id;
     record.role = "basic";
-    record.name = unique_name("plain-" + std::string(fresh_id.substr(0, 8)), nullptr);
+    record.name = unique_name("plain-" + std::string(fresh_id.substr(0, 8)));
     Node& node = add(std::move(record));
     node.plain = true;
     attach(node, now, session, address, effects);
@@ -192,6 +195,7 @@ void Cluster::on_tick(Instant now, Effects& effects) {
         const Duration lost_after = node.last_heard
                                         ? timers_.lost_after
                                         : std::max(timers_.lost_after, timers_.lost_after_start);
+        if (silence < std::min(timers_.suspect_after, lost_after)) continue;
         const auto silent = "silent for " + format_duration(to_seconds(silence));
         if (silence >= lost_after) {
             node.lost_at = now;
@@ -218,9 +222,10 @@ bool Cluster::remove(std::string_view name_or_id, Effects& effects) {
 
 const Node* Cluster::find(std::string_view name_or_id) const {
     const std::string key(name_or_id);
-    if (const auto named = by_name_.find(key); named != by_name_.end()) return named->second;
-    const auto known = nodes_.find(key);
-    return known == nodes_.end() ? nullptr : known->second.get();
+    // Ids first: names are chosen by the nodes, and none may stand in for another.
+    if (const auto known = nodes_.find(key); known != nodes_.end()) return known->second.get();
+    const auto named = by_name_.find(key);
+    return named == by_name_.end() ? nullptr : named->second;
 }
 
 const Node* Cluster::find_session(SessionId session) const {
@@ -256,19 +261,19 @@ Node* Cluster::node_of(SessionId session) {
     return found == by_session_.end() ? nullptr : found->second;
 }
 
-std::string Cluster::unique_name(const std::string& wish, const Node* except) const {
+std::string Cluster::unique_name(const std::string& wish) const {
     std::string name = wish;
-    for (int number = 2;; ++number) {
-        const auto taken = by_name_.find(name);
-        if (taken == by_name_.end() || taken->second == except) return name;
-        name = wish + "-" + std::to_string(number);
+    for (int number = 2; by_name_.contains(name); ++number) {
+        const auto suffix = "-" + std::to_string(number);
+        name = wish.substr(0, limits::name_chars - suffix.size()) + suffix;
     }
+    return name;
 }
 
 void Cluster::rename(Node& node, const std::string& wish) {
     by_name_.erase(node.record.name);
     node.record.wished_name = wish;
-    node.record.name = unique_name(wish, nullptr);
+    node.record.name = unique_name(wish);
     by_name_[node.record.name] = &node;
 }
 
@@ -299,14 +304,15 @@ void Cluster::set_state(Node& node, NodeState state, std::string_view why, Effec
                                                                ": " + std::string(why)});
 }
 
-void Cluster::forget(const std::string& id) {
+void Cluster::forget(std::string id) {
     const auto found = nodes_.find(id);
     if (found == nodes_.end()) return;
     const Node& node = *found->second;
     if (node.session != 0) by_session_.erase(node.session);
     by_name_.erase(node.record.name);
+    if (node.plain) std::erase(plain_disconnected_, id);
     nodes_.erase(found);
-    gone_.push_back({++version_, id});
+    gone_.push_back({++version_, std::move(id)});
     if (gone_.size() > gone_remembered) {
         gone_known_since_ = gone_.front().version;
         gone_.pop_front();
@@ -328,13 +334,11 @@ Node* Cluster::abandoned_join(const Hello& hello) {
 /// while, within bounds.
 void Cluster::forget_plain(Instant now) {
     while (!plain_disconnected_.empty()) {
-        const auto found = nodes_.find(plain_disconnected_.front());
-        const bool there = found != nodes_.end() && found->second->session == 0;
-        const bool keep = there && plain_disconnected_.size() <= limits::plain_nodes_kept &&
-                          now - *found->second->last_heard < limits::plain_node_kept;
+        const Node& oldest = *nodes_.at(plain_disconnected_.front());
+        const bool keep = plain_disconnected_.size() <= limits::plain_nodes_kept &&
+                          now - *oldest.last_heard < limits::plain_node_kept;
         if (keep) return;
-        if (there) forget(plain_disconnected_.front());
-        plain_disconnected_.pop_front();
+        forget(oldest.record.id);
     }
 }
 
@@ -344,9 +348,7 @@ void Cluster::replace_plain_predecessor(const Node& node) {
     const auto host = [](const Node& n) { return n.address.substr(0, n.address.rfind(':')); };
     std::string predecessor;
     for (const auto& id : plain_disconnected_) {
-        const auto found = nodes_.find(id);
-        if (found == nodes_.end() || found->second->session != 0) continue;
-        const Node& other = *found->second;
+        const Node& other = *nodes_.at(id);
         if (other.record.machine.hostname == node.record.machine.hostname &&
             host(other) == host(node))
             predecessor = id;

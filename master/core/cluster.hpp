@@ -89,13 +89,13 @@ class Cluster {
   private:
     Node& add(NodeRecord record);
     Node* node_of(SessionId session);
-    std::string unique_name(const std::string& wish, const Node* except) const;
+    std::string unique_name(const std::string& wish) const;
     void rename(Node& node, const std::string& wish);
     void attach(Node& node, Instant now, SessionId session, std::string_view address,
                 Effects& effects);
     void set_state(Node& node, NodeState state, std::string_view why, Effects& effects);
     void touch(Node& node) { node.changed = ++version_; }
-    void forget(const std::string& id);
+    void forget(std::string id);  // by value: it may be the id in the node that goes
     Node* abandoned_join(const Hello& hello);
     void forget_plain(Instant now);
     void replace_plain_predecessor(const Node& node);
@@ -105,7 +105,7 @@ class Cluster {
     std::map<std::string, std::unique_ptr<Node>> nodes_;  // by id
     std::unordered_map<std::string, Node*> by_name_;
     std::unordered_map<SessionId, Node*> by_session_;
-    std::deque<std::string> plain_disconnected_;  // oldest first
+    std::deque<std::string> plain_disconnected_;  // ids of nodes_, oldest first
     std::uint64_t version_ = 0;
     struct Gone {
         std::uint64_t version;

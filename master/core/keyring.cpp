@@ -56,7 +56,7 @@ const KeyRecord* Keyring::first_unnamed(std::string_view role) const {
 }
 
 bool role_allows(std::string_view role, std::string_view needed) {
-    return rank(role) > 0 && rank(role) >= rank(needed);
+    return rank(needed) > 0 && rank(role) >= rank(needed);
 }
 
 }  // namespace rpic

@@ -3,7 +3,7 @@
 
 #include "slave/web/asset_table.hpp"
 #include "slave/web/event_feed.hpp"
-#include "web_client.hpp"
+#include "test/async/web_client.hpp"
 
 using namespace rpic;
 using namespace web_test;

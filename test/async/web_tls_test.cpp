@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "slave/web/certificate.hpp"
-#include "web_client.hpp"
+#include "test/async/web_client.hpp"
 
 using namespace rpic;
 using namespace web_test;
