@@ -13,10 +13,16 @@ class DisconnectionError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The peer's key, or ours, was not accepted. Trying again at once is of no use.
-class KeyRefusedError : public DisconnectionError {
+/// The master does not want this peer now. Trying again at once is of no use.
+class RefusedError : public DisconnectionError {
   public:
     using DisconnectionError::DisconnectionError;
+};
+
+/// The same because of its key: unknown, wrong, removed, or for something else.
+class KeyRefusedError : public RefusedError {
+  public:
+    using RefusedError::RefusedError;
 };
 
 /// A frame or message that breaks the protocol. `what()` names the place and what was expected.

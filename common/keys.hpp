@@ -13,7 +13,7 @@ namespace rpic {
 std::string make_key();
 
 /// The key as written by make_key(), from what a person typed or a file holds: white space around
-/// it, lower case and missing or other dashes do not matter. Empty if it cannot be a key.
+/// it, lower case and missing dashes do not matter. Empty if it cannot be a key.
 std::string canonical_key(std::string_view text);
 
 /// Public name of a key: the first 16 hex digits of SHA-256("rpicluster-id" | key).

@@ -45,7 +45,7 @@ inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into t
 
 // Nodes and keys.
 inline constexpr int listen_backlog = 4096;   // connections that the kernel accepts ahead of us
-inline constexpr auto request_time = 30s;     // a client waits that long for an answer: unreachable
+inline constexpr auto request_time = 20s;     // a client waits that long for an answer: unreachable
 inline constexpr std::size_t clients = 256;   // `rpicluster` connections at once; more: refused
 inline constexpr std::size_t nodes = 20'000;  // more: the join is refused
 inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown

@@ -130,7 +130,7 @@ void add_file(const std::string& file) {
 void start_log(const LogOptions& options) {
     logging::core::get()->set_exception_handler(logging::make_exception_suppressor());
     logging::core::get()->remove_all_sinks();
-    add_stderr();
+    if (options.to_stderr) add_stderr();
     if (!options.file.empty()) add_file(options.file);
     lowest = options.level;
     started = true;

@@ -13,6 +13,7 @@ enum class Severity { debug, info, warning, error };
 
 struct LogOptions {
     Severity level = Severity::info;
+    bool to_stderr = true;
     std::string file;  // also written there, rotated at limits::log_file_bytes; empty: no file
 };
 

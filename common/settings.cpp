@@ -241,6 +241,7 @@ const std::vector<Setting>& all_settings() {
 IniFile parse_ini(std::string_view text, std::string_view file_name) {
     if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
     IniFile file;
+    file.name = file_name;
     std::string section;
     for (int number = 1; !text.empty(); ++number) {
         const auto end = text.find('\n');
@@ -303,7 +304,7 @@ Settings load_settings(Program program, const std::vector<std::string>& argument
             if (entry.section != setting.section || entry.key != setting.key) continue;
             values = values_from_text(setting, entry.value);
             check(setting, values,
-                  entry.key + " (configuration file, line " + std::to_string(entry.line) + ")");
+                  entry.key + " (" + file.name + " line " + std::to_string(entry.line) + ")");
         }
         const auto variable = environment_name(setting);
         if (const char* value = environment(variable)) {

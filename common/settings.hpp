@@ -44,6 +44,7 @@ struct IniFile {
         std::string value;
         int line = 0;
     };
+    std::string name;
     std::vector<Entry> entries;
 };
 

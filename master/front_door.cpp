@@ -9,13 +9,7 @@ namespace {
 
 constexpr unsigned char tls_handshake_record = 0x16;  // RFC 8446 section 5.1
 
-constexpr std::string_view http_answer =
-    "HTTP/1.1 426 Upgrade Required\r\n"
-    "Content-Type: text/plain\r\n"
-    "Upgrade: TLS/1.3\r\n"
-    "Connection: Upgrade, close\r\n"
-    "Content-Length: 89\r\n"
-    "\r\n"
+constexpr std::string_view http_body =
     "This is the master of an rpicluster; its page is on the node with the role \"webserver\".\n";
 
 /// A peer that is turned away before it is anybody; each class is logged once a minute and address.
@@ -67,7 +61,14 @@ asio::awaitable<void> serve_encrypted(Context& context, Connection& connection, 
 
 asio::awaitable<void> refuse_http(Context& context, Connection& connection) {
     ++context.counters.refused_http;
-    connection.send_bytes(http_answer);
+    connection.send_bytes(
+        "HTTP/1.1 426 Upgrade Required\r\n"
+        "Content-Type: text/plain\r\n"
+        "Upgrade: TLS/1.3\r\n"
+        "Connection: Upgrade, close\r\n"
+        "Content-Length: " +
+        std::to_string(http_body.size()) + "\r\n\r\n");
+    connection.send_bytes(http_body);
     co_await connection.finish(limits::end_time);
     throw UnwelcomeError("http", "it speaks HTTP and was told that this is not a web server");
 }
@@ -107,7 +108,7 @@ asio::awaitable<void> serve_peer(Context& context, tcp::socket socket) {
         ++context.counters.key_refused;
         message_class = "key";
         severity = Severity::warning;
-        reason = std::string("refused: its key is unknown or wrong (") + error.what() + ")";
+        reason = std::string("refused: ") + error.what();
     } catch (const UnwelcomeError& error) {
         message_class = error.message_class;
         severity = Severity::warning;

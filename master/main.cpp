@@ -40,7 +40,9 @@ int start(int argc, char** argv) {
     const bool ensure = settings.toggle("ensure");
     if (ensure && FolderLock::holder(options.folder) != 0) return exit_code::ok;
     Background background(ensure);
-    start_log(log_options(settings));
+    auto log = log_options(settings);
+    log.to_stderr = !ensure;  // cron mails whatever it reads there
+    start_log(log);
     for (const auto& warning : settings.warnings) log_warning(warning);
     const FolderLock lock(options.folder, "a master");
     return run_master(options, background);

@@ -24,7 +24,7 @@ std::string read_key(const std::filesystem::path& path) {
 }  // namespace
 
 Identity::Identity(const SlaveOptions& options) : options_(options) {
-    if (!options.rejoin) node_key_ = read_key(options.folder / node_key_file);
+    node_key_ = read_key(options.folder / node_key_file);
 }
 
 std::string Identity::key() const {
@@ -42,8 +42,7 @@ std::string Identity::join_key() const {
     auto key = read_key(options_.state / "master" / "join.key");
     if (key.empty())
         throw ConfigError(
-            "no key to join with: run \"rpicluster token\" on the master, put what it prints into "
-            "a "
+            "no key to join with: run \"rpicluster token\" on the master, put what it prints into a "
             "file and name that with --key-file");
     return key;
 }
@@ -51,6 +50,12 @@ std::string Identity::join_key() const {
 void Identity::keep_node_key(const std::string& key) {
     write_secret(options_.folder / node_key_file, key + "\n");
     node_key_ = key;
+}
+
+void Identity::forget_node_key() {
+    std::error_code ignored;
+    std::filesystem::remove(options_.folder / node_key_file, ignored);
+    node_key_.clear();
 }
 
 std::string Identity::fingerprint(const Machine& machine) const {

@@ -23,6 +23,9 @@ class Identity {
     /// Keeps the key that the master gave, on disk before it returns.
     void keep_node_key(const std::string& key);
 
+    /// The next key() is the join key.
+    void forget_node_key();
+
     /// Same board, same fingerprint (machine.hpp); where the machine has none, as in a container,
     /// one is made and kept in the state folder.
     std::string fingerprint(const Machine& machine) const;

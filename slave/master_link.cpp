@@ -32,8 +32,9 @@ asio::awaitable<void> fail_after(Duration time, std::string reason) {
 
 [[noreturn]] void end_by(const Refused& refused) {
     const auto reason = printable(refused.reason, limits::text_chars);
-    if (refused.code == "stopping") throw DisconnectionError(reason);
-    throw KeyRefusedError(reason);
+    if (refused.code == "stopping" || refused.code == "silent") throw DisconnectionError(reason);
+    if (refused.code == "removed" || refused.code == "role") throw KeyRefusedError(reason);
+    throw RefusedError(reason);
 }
 
 ToNode decode_from_master(const Frame& frame) {
@@ -115,6 +116,19 @@ void MasterLink::accept_welcome(Connection& link, const Welcome& welcome) {
     }
     log_info("joined the cluster at " + link.peer() + " as " +
              printable(welcome.name, limits::name_chars));
+}
+
+bool MasterLink::try_other_key() {
+    if (!options_.rejoin || !identity_.has_node_key()) return false;
+    log_info("forgetting the key of this node, because of --rejoin");
+    identity_.forget_node_key();
+    return true;
+}
+
+std::string MasterLink::advice() const {
+    return identity_.has_node_key()
+               ? "this was the node's own key: --rejoin joins anew with the join key"
+               : "this was the join key: \"rpicluster token\" on the master prints the right one";
 }
 
 asio::awaitable<void> MasterLink::read(Connection& link) {

@@ -23,6 +23,11 @@ class MasterLink {
     /// Whether the last connection got as far as the master's welcome.
     bool joined() const { return joined_; }
 
+    /// The key was refused: whether there is another to try at once, as --rejoin allows.
+    bool try_other_key();
+    /// What to do about a refused key.
+    std::string advice() const;
+
   private:
     Hello make_hello() const;
     asio::awaitable<void> introduce(Connection& link);
@@ -46,6 +51,8 @@ class PlainLink {
 
     asio::awaitable<void> run_once(HostPort target);
     bool joined() const { return joined_; }
+    bool try_other_key() { return false; }
+    std::string advice() const { return {}; }
 
   private:
     asio::awaitable<void> introduce(Connection& link);

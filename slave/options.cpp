@@ -38,7 +38,8 @@ std::map<std::string, std::string> labels_of(const Settings& settings) {
     for (const auto& text : settings.list("label")) {
         const auto equals = text.find('=');
         const auto key = text.substr(0, equals);
-        if (equals == std::string::npos || node_name(key) != key)
+        const bool clean = printable(text, limits::text_chars) == text;
+        if (equals == std::string::npos || node_name(key) != key || !clean)
             throw ConfigError("bad value \"" + printable(text, limits::log_text_chars) +
                               "\" for --label: expected KEY=VALUE");
         labels[key] = text.substr(equals + 1);
@@ -68,7 +69,9 @@ SlaveOptions slave_options(const Settings& settings) {
     const auto port = settings.port("socket_port");
     for (const auto& text : settings.list("master"))
         options.masters.push_back(parse_master(text, port));
-    options.key_file = settings.text("key-file");
+    // Absolute, because a program in the background leaves the folder that it was started in.
+    if (const auto& file = settings.text("key-file"); !file.empty())
+        options.key_file = std::filesystem::absolute(file).string();
     options.name = name_of(settings, options.role);
     options.plain = settings.toggle("plain");
     options.rejoin = settings.toggle("rejoin");

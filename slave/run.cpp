@@ -27,13 +27,20 @@ asio::awaitable<void> stay_connected(const SlaveOptions& options, Link& link, Ro
     for (std::size_t attempt = 0;; ++attempt) {
         std::string master = "the master";
         std::string reason;
+        std::string advice;
         bool refused = false;
+        bool at_once = false;
         try {
             const auto masters = master_addresses(options);
             const auto target = masters[attempt % masters.size()];
             master = format_host_port(target.host, target.port);
             co_await link.run_once(target);
         } catch (const KeyRefusedError& error) {
+            reason = error.what();
+            advice = " (" + link.advice() + ")";
+            refused = true;
+            at_once = link.try_other_key();
+        } catch (const RefusedError& error) {
             reason = error.what();
             refused = true;
         } catch (const DisconnectionError& error) {
@@ -44,12 +51,12 @@ asio::awaitable<void> stay_connected(const SlaveOptions& options, Link& link, Ro
         if (link.joined()) backoff.reset();
         const double chance = random_unit();
         Duration wait = backoff.next(Clock::now(), chance);
-        if (refused) wait = std::max<Duration>(wait, limits::refused_retry);
+        if (refused && !at_once) wait = std::max<Duration>(wait, limits::refused_retry);
         const std::string what = refused         ? "refused by "
                                  : link.joined() ? "lost "
                                                  : "cannot reach ";
         log_peer(Severity::warning, what, master,
-                 what + "the master: " + reason + "; next attempt in " +
+                 what + "the master: " + reason + advice + "; next attempt in " +
                      format_duration(to_seconds(wait)));
         role.on_disconnected(master, reason);
         co_await sleep_for(wait);
@@ -90,10 +97,6 @@ asio::awaitable<int> serve(const SlaveOptions& options, Identity& identity, Role
 int run_slave(const SlaveOptions& options, Background& background) {
     asio::io_context io(1);
     Identity identity(options);
-    // A key that is missing is told at once, unless it may still come from a master on this
-    // machine.
-    if (!options.plain && !(options.masters.empty() && options.key_file.empty()))
-        static_cast<void>(identity.key());
     std::unique_ptr<Role> role;
     ClusterView* view = nullptr;
     std::string page;
@@ -105,6 +108,10 @@ int run_slave(const SlaveOptions& options, Background& background) {
     } else {
         role = std::make_unique<Role>();
     }
+    // A key that is missing is told at once, unless it may still come from a master on this
+    // machine.
+    if (!options.plain && !(options.masters.empty() && options.key_file.empty()))
+        static_cast<void>(identity.key());
     log_info(std::string("rpicluster-slave ") + version + " with the role " + options.role +
              " is " + options.name + page + "; state in " + options.folder.string());
     background.ready();

@@ -41,7 +41,6 @@ std::optional<HostField> parse_host(std::string_view text) {
         };
         if (!std::all_of(field.name.begin(), field.name.end(), allowed)) return std::nullopt;
     }
-    if (field.name.empty()) return std::nullopt;
     if (rest.empty() || rest == ":") return field;
     unsigned long port = 0;
     if (rest.front() != ':' || rest.size() > 6) return std::nullopt;

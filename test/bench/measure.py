@@ -101,7 +101,7 @@ class Load:
             try:
                 found = self.events.get(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no \"{event}\" within {timeout:g} s: {self.shown()}") from None
+                raise AssertionError(f"no \"{event}\" in {timeout:g} s: {self.shown()}") from None
             if found is None:
                 raise AssertionError(f"the load generator ended: {self.shown()}")
             if found["event"] == event:

@@ -152,7 +152,7 @@ TEST_CASE("unknown keys are warnings with the nearest known key") {
 }
 
 TEST_CASE("the file in etc/ documents every key and loads with each of them enabled") {
-    const auto path = std::filesystem::path(__FILE__).parent_path() / "../../etc/rpicluster.cfg";
+    const auto path = std::filesystem::path(RPIC_SOURCE_DIR) / "etc/rpicluster.cfg";
     std::ifstream file(path);
     REQUIRE(file.is_open());
     std::stringstream original;
