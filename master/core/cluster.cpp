@@ -90,14 +90,17 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
         }
     } else if (Node* abandoned = abandoned_join(hello)) {
         // Its key never reached it, so nobody can have it: the name is free again.
+        if (abandoned->session != 0)
+            effects.push_back(
+                CloseSession{abandoned->session, "replaced", "its board has started anew"});
         effects.push_back(ForgetNode{abandoned->record.id, abandoned->record.key_identity});
         forget(abandoned->record.id);
     }
     const bool is_new = node == nullptr;
     if (is_new) {
-        if (nodes_.size() >= limits::nodes)
+        if (nodes_.size() - plain_nodes_ >= limits::nodes)
             return Refusal{
-                "full", "the cluster is full: it has " + std::to_string(nodes_.size()) + " nodes"};
+                "full", "the cluster is full: it has " + std::to_string(limits::nodes) + " nodes"};
         if (!copied_from.empty())
             effects.push_back(Announce{true, "a second machine uses the key of node " +
                                                  copied_from +
@@ -129,13 +132,14 @@ void Cluster::on_key_stored(SessionId session, Effects& effects) {
 Cluster::JoinOutcome Cluster::on_plain_hello(Instant now, SessionId session,
                                              std::string_view address, std::string_view fresh_id,
                                              Effects& effects) {
-    if (nodes_.size() >= limits::nodes) return Refusal{"full", "the cluster is full"};
+    if (plain_nodes_ >= limits::plain_nodes) return Refusal{"full", "the cluster is full"};
     NodeRecord record;
     record.id = fresh_id;
     record.role = "basic";
     record.name = unique_name("plain-" + std::string(fresh_id.substr(0, 8)));
     Node& node = add(std::move(record));
     node.plain = true;
+    ++plain_nodes_;
     attach(node, now, session, address, effects);
     return Joined{node.record.id, node.record.name};
 }
@@ -310,7 +314,10 @@ void Cluster::forget(std::string id) {
     const Node& node = *found->second;
     if (node.session != 0) by_session_.erase(node.session);
     by_name_.erase(node.record.name);
-    if (node.plain) std::erase(plain_disconnected_, id);
+    if (node.plain) {
+        std::erase(plain_disconnected_, id);
+        --plain_nodes_;
+    }
     nodes_.erase(found);
     gone_.push_back({++version_, std::move(id)});
     if (gone_.size() > gone_remembered) {
@@ -320,13 +327,16 @@ void Cluster::forget(std::string id) {
 }
 
 /// A node of that name and board which was welcomed once and never confirmed its key: the power
-/// went between the welcome and the disk.
+/// went between the welcome and the disk. What is left of its connection is that of an earlier
+/// boot.
 Node* Cluster::abandoned_join(const Hello& hello) {
-    for (auto& [id, node] : nodes_)
-        if (!node->plain && !node->record.confirmed && node->session == 0 &&
-            node->record.wished_name == wish_of(hello) &&
-            node->record.fingerprint == cut(hello.fingerprint))
+    for (auto& [id, node] : nodes_) {
+        const auto& record = node->record;
+        const bool gone = node->session == 0 || node->boot_id != cut(hello.boot_id);
+        if (!node->plain && !record.confirmed && gone && record.wished_name == wish_of(hello) &&
+            record.fingerprint == cut(hello.fingerprint))
             return node.get();
+    }
     return nullptr;
 }
 

@@ -106,6 +106,7 @@ class Cluster {
     std::unordered_map<std::string, Node*> by_name_;
     std::unordered_map<SessionId, Node*> by_session_;
     std::deque<std::string> plain_disconnected_;  // ids of nodes_, oldest first
+    std::size_t plain_nodes_ = 0;
     std::uint64_t version_ = 0;
     struct Gone {
         std::uint64_t version;

@@ -293,8 +293,6 @@ TEST_CASE("a full cluster refuses new nodes and serves the known ones") {
     CHECK(world.join(1, hello_of("pi", "board")) ==
           "full: the cluster is full: it has 20000 nodes");
     CHECK(world.effects().empty());
-    CHECK(world.plain(2, "b:1") == "full: the cluster is full");
-    CHECK(world.effects().empty());
     CHECK(world.rejoin("old7", 3, hello_of("n7", "board 7")) == "old7 n7");
     // A copied card is refused too, and nothing says that it joins.
     CHECK(world.rejoin("old7", 4, hello_of("n7", "board 8")) ==
@@ -346,4 +344,29 @@ TEST_CASE("hostile texts and numbers of a hello are bounded") {
     CHECK(world.saved().confirmed);
     CHECK(world.rejoin("id1", 3, hello) == "id1 pi");
     CHECK(world.effects() == Lines{"close 2 replaced: this node connected again from a:1"});
+}
+
+TEST_CASE("plain peers and nodes with keys do not take each other's places") {
+    World world;
+    for (SessionId session = 1; session <= limits::plain_nodes; ++session)
+        world.plain(session, "b:" + std::to_string(session));
+    const SessionId next = limits::plain_nodes + 1;
+    CHECK(world.plain(next, "b:1") == "full: the cluster is full");
+    CHECK(world.join(next + 1, hello_of("pi", "board")).find("pi +key") != std::string::npos);
+}
+
+TEST_CASE(
+    "a board that lost its power during its first join keeps its name, however soon it returns") {
+    World world;
+    auto hello = hello_of("pi", "board");
+    hello.boot_id = "first";
+    CHECK(world.join(1, hello) == "id1 pi +key");
+    world.effects();
+    // The connection of the first boot still looks alive, and so it would be for a second slave on
+    // the same board.
+    CHECK(world.join(2, hello) == "id2 pi-2 +key");
+    world.effects();
+    hello.boot_id = "second";
+    CHECK(world.join(3, hello) == "id3 pi +key");
+    CHECK(world.node("pi").session == 3);
 }
