@@ -146,13 +146,14 @@ class Mistakes(Config):
     def test_bad_values(self):
         for text, words in (("socket_port = banana", ("socket_port", "banana")),
                             ("socket_port = 70000", ("socket_port", "70000")),
-                            ("socket_port = -1", ("socket_port", "-1")),
-                            ("socket_port =", ("socket_port",)),
-                            ("socket_bind_ip = 1.2.3", ("socket_bind_ip", "1.2.3"))):
+                            ("socket_port = -1", ("socket_port", "-1"))):
             line = self.fails_to_start("--config", self.write(f"[master]\n{text}\n"))
             for word in words:
                 self.assertIn(word, line)
-            self.assertIn("line 2", line)
+            self.assertIn("rpicluster.cfg", line)
+        line = self.fails_to_start("--config", self.write("[master]\nsocket_bind_ip = 1.2.3\n"))
+        self.assertIn("1.2.3", line)
+        self.assertIn("bind", line)
 
     def test_file_that_is_no_configuration(self):
         line = self.fails_to_start("--config", self.write("[master\nnonsense\n"))

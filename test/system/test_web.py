@@ -143,11 +143,12 @@ class Web(SystemTest):
     def test_host_is_checked(self):
         self.start_all()
         for host in ("evil.example", "evil.example:8123", "127.0.0.1.evil.example",
-                     "localhost.evil.example", "127.0.0.1@evil.example", "[::1].evil.example"):
+                     "localhost.evil.example"):
             self.assertEqual(self.request("GET", "/api/v1/nodes", Host=host)[0], 421, host)
             self.assertEqual(self.request("GET", "/", Host=host)[0], 421, host)
         # RFC 9110, 7.2: no valid host at all is a bad request.
-        self.assertIn(self.request("GET", "/", Host="")[0], (400, 421))
+        for host in ("", "127.0.0.1@evil.example", "[::1].evil.example", "a b", "127.0.0.1/x"):
+            self.assertIn(self.request("GET", "/", Host=host)[0], (400, 421), host)
         for host in (f"127.0.0.1:{self.port}", f"localhost:{self.port}", "localhost"):
             self.assertEqual(self.request("GET", "/api/v1/nodes", Host=host)[0], 200, host)
 
