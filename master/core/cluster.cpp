@@ -115,7 +115,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     const NodeRecord before = node->record;
     if (node->record.wished_name != wish_of(hello)) rename(*node, wish_of(hello));
     update(node->record, hello);
-    if (!is_new) node->record.confirmed = true;  // it came with its own key
+    if (!is_new) confirm(*node);  // it came with its own key
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
     if (is_new || before != node->record) effects.push_back(SaveNode{node->record});
@@ -125,7 +125,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
     Node* node = node_of(session);
     if (node == nullptr || node->plain || node->record.confirmed) return;
-    node->record.confirmed = true;
+    confirm(*node);
     effects.push_back(SaveNode{node->record});
 }
 
@@ -136,6 +136,7 @@ Cluster::JoinOutcome Cluster::on_plain_hello(Instant now, SessionId session,
     NodeRecord record;
     record.id = fresh_id;
     record.role = "basic";
+    record.confirmed = true;  // it has no key to store
     record.name = unique_name("plain-" + std::string(fresh_id.substr(0, 8)));
     Node& node = add(std::move(record));
     node.plain = true;
@@ -256,6 +257,7 @@ Node& Cluster::add(NodeRecord record) {
     node->record = std::move(record);
     Node& added = *node;
     by_name_[added.record.name] = &added;
+    if (!added.record.confirmed) unconfirmed_.insert(added.record.id);
     nodes_[added.record.id] = std::move(node);
     return added;
 }
@@ -318,6 +320,7 @@ void Cluster::forget(std::string id) {
         std::erase(plain_disconnected_, id);
         --plain_nodes_;
     }
+    unconfirmed_.erase(id);
     nodes_.erase(found);
     gone_.push_back({++version_, std::move(id)});
     if (gone_.size() > gone_remembered) {
@@ -330,14 +333,20 @@ void Cluster::forget(std::string id) {
 /// went between the welcome and the disk. What is left of its connection is that of an earlier
 /// boot.
 Node* Cluster::abandoned_join(const Hello& hello) {
-    for (auto& [id, node] : nodes_) {
-        const auto& record = node->record;
-        const bool gone = node->session == 0 || node->boot_id != cut(hello.boot_id);
-        if (!node->plain && !record.confirmed && gone && record.wished_name == wish_of(hello) &&
+    for (const auto& id : unconfirmed_) {
+        Node& node = *nodes_.at(id);
+        const auto& record = node.record;
+        const bool gone = node.session == 0 || node.boot_id != cut(hello.boot_id);
+        if (gone && record.wished_name == wish_of(hello) &&
             record.fingerprint == cut(hello.fingerprint))
-            return node.get();
+            return &node;
     }
     return nullptr;
+}
+
+void Cluster::confirm(Node& node) {
+    node.record.confirmed = true;
+    unconfirmed_.erase(node.record.id);
 }
 
 /// Plain nodes have no identity, so each connection is a new one; those that ended are shown for a
