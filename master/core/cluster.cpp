@@ -88,16 +88,12 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
             copied_from = node->record.name;
             node = nullptr;
         }
-    } else if (Node* abandoned = abandoned_join(hello)) {
-        // Its key never reached it, so nobody can have it: the name is free again.
-        if (abandoned->session != 0)
-            effects.push_back(
-                CloseSession{abandoned->session, "replaced", "its board has started anew"});
-        effects.push_back(ForgetNode{abandoned->record.id, abandoned->record.key_identity});
-        forget(abandoned->record.id);
+    } else if (node = abandoned_join(hello); node != nullptr) {
+        // Its first key never reached it, so nobody can have it: it gets another.
+        effects.push_back(ForgetKey{node->record.key_identity});
+        node->record.key_identity = fresh.key_identity;
     }
-    const bool is_new = node == nullptr;
-    if (is_new) {
+    if (node == nullptr) {
         if (nodes_.size() - plain_nodes_ >= limits::nodes)
             return Refusal{
                 "full", "the cluster is full: it has " + std::to_string(limits::nodes) + " nodes"};
@@ -115,11 +111,12 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     const NodeRecord before = node->record;
     if (node->record.wished_name != wish_of(hello)) rename(*node, wish_of(hello));
     update(node->record, hello);
-    if (!is_new) confirm(*node);  // it came with its own key
+    const bool with_new_key = node->record.key_identity == fresh.key_identity;
+    if (!with_new_key) confirm(*node);  // it came with its own
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
-    if (is_new || before != node->record) effects.push_back(SaveNode{node->record});
-    return Joined{node->record.id, node->record.name, is_new, !copied_from.empty()};
+    if (with_new_key || before != node->record) effects.push_back(SaveNode{node->record});
+    return Joined{node->record.id, node->record.name, with_new_key, !copied_from.empty()};
 }
 
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
@@ -337,7 +334,7 @@ Node* Cluster::abandoned_join(const Hello& hello) {
         Node& node = *nodes_.at(id);
         const auto& record = node.record;
         const bool gone = node.session == 0 || node.boot_id != cut(hello.boot_id);
-        if (gone && record.wished_name == wish_of(hello) &&
+        if (gone && record.role == hello.role && record.wished_name == wish_of(hello) &&
             record.fingerprint == cut(hello.fingerprint))
             return &node;
     }
