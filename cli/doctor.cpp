@@ -135,7 +135,7 @@ class Doctor {
         std::size_t well = 0;
         for (const auto& node : nodes) {
             if (node.state != "online")
-                say(Finding::warning, "nodes",
+                say(node.state == "lost" ? Finding::problem : Finding::warning, "nodes",
                     node.name + " is " + node.state + ": look at its power, its cable and its log");
             for (const auto& reason : node.unwell)
                 say(Finding::warning, "nodes", node.name + " is unwell: " + reason);

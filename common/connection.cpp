@@ -112,6 +112,8 @@ asio::awaitable<void> Connection::State::wait(tcp::socket::wait_type type) {
         co_await socket.async_wait(type, token);
     }
     if (closed) throw_reason();
+    // Whoever cancelled the wait knows why; it is not the peer's doing.
+    if (error == asio::error::operation_aborted) throw boost::system::system_error(error);
     if (error) throw DisconnectionError(error.message());
 }
 
@@ -133,7 +135,11 @@ Progress Connection::State::ssl_outcome(int result, const char* what) {
             const auto failure = tls_failure();
             key_refused = failure.key_refused && !SSL_is_init_finished(ssl.get());
             const bool ended = failure.text == "unexpected eof while reading";
-            close(ended ? "closed by the peer" : std::string(what) + ": " + failure.text);
+            const char* whose = SSL_is_server(ssl.get()) ? "its key is unknown or wrong"
+                                                         : "the key is unknown there or wrong";
+            close(ended         ? "closed by the peer"
+                  : key_refused ? whose
+                                : std::string(what) + ": " + failure.text);
         }
     }
     throw_reason();

@@ -32,6 +32,7 @@ asio::awaitable<void> resolve(const HostPort& target, tcp::resolver::results_typ
     const auto port = std::to_string(target.port);
     const auto flags = tcp::resolver::numeric_service;
     results = co_await resolver.async_resolve(target.host, port, flags, token);
+    if (error == asio::error::operation_aborted) throw boost::system::system_error(error);
     if (error)
         throw DisconnectionError("cannot resolve the host name " + target.host + ": " +
                                  error.message());
@@ -41,6 +42,7 @@ asio::awaitable<void> connect(tcp::socket& socket, tcp::endpoint endpoint) {
     boost::system::error_code error;
     auto token = asio::redirect_error(asio::use_awaitable, error);
     co_await socket.async_connect(endpoint, token);
+    if (error == asio::error::operation_aborted) throw boost::system::system_error(error);
     if (error)
         throw DisconnectionError("cannot connect to " +
                                  format_host_port(endpoint.address().to_string(), endpoint.port()) +

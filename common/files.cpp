@@ -134,7 +134,13 @@ std::filesystem::path state_dir(const std::string& given) {
 FolderLock::FolderLock(const std::filesystem::path& folder, std::string_view what)
     : descriptor_(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
     if (descriptor_ < 0) fail("open", folder / "lock");
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    // Somebody who only looks (holder()) has the lock for an instant.
+    int taken = ::flock(descriptor_, LOCK_EX | LOCK_NB);
+    for (int attempt = 0; taken != 0 && attempt < 10; ++attempt) {
+        ::usleep(10'000);
+        taken = ::flock(descriptor_, LOCK_EX | LOCK_NB);
+    }
+    if (taken != 0) {
         const int owner = owner_of(descriptor_);
         ::close(std::exchange(descriptor_, -1));
         throw ConfigError(std::string(what) + " runs already in " + folder.string() +

@@ -48,6 +48,8 @@ inline constexpr int listen_backlog = 4096;   // connections that the kernel acc
 inline constexpr auto request_time = 20s;     // a client waits that long for an answer: unreachable
 inline constexpr std::size_t clients = 256;   // `rpicluster` connections at once; more: refused
 inline constexpr std::size_t nodes = 20'000;  // more: the join is refused
+inline constexpr std::size_t plain_nodes =
+    15'000;  // likewise, counted apart: strangers can be plain
 inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown
 inline constexpr auto plain_node_kept = 10min;        // after its connection ended: forgotten
 inline constexpr std::size_t tokens = 1'000;          // more: `token create` is refused

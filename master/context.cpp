@@ -64,6 +64,9 @@ StoreBatch apply_effects(Context& context, const Effects& effects) {
             context.keyring.drop(gone->key_identity);
             batch.emplace_back(DropKey{gone->key_identity});
             batch.emplace_back(DropNode{gone->id});
+        } else if (const auto* key = std::get_if<ForgetKey>(&effect)) {
+            context.keyring.drop(key->key_identity);
+            batch.emplace_back(DropKey{key->key_identity});
         } else if (const auto* close = std::get_if<CloseSession>(&effect)) {
             context.sessions.end(close->session, close->code, close->reason);
         } else if (const auto* announce = std::get_if<Announce>(&effect)) {

@@ -42,7 +42,8 @@ std::string Identity::join_key() const {
     auto key = read_key(options_.state / "master" / "join.key");
     if (key.empty())
         throw ConfigError(
-            "no key to join with: run \"rpicluster token\" on the master, put what it prints into a "
+            "no key to join with: run \"rpicluster token\" on the master, put what it prints into "
+            "a "
             "file and name that with --key-file");
     return key;
 }

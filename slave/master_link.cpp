@@ -2,6 +2,7 @@
 
 #include <boost/system/system_error.hpp>
 
+#include "common/code_pages.hpp"
 #include "common/dial.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
@@ -64,6 +65,7 @@ asio::awaitable<void> MasterLink::run_once(HostPort target) {
     co_await until_first_failure(introduce(link), fail_after(limits::hello_time, silent));
     joined_ = true;
     role_.on_joined(link, master);
+    release_code_pages();
     try {
         co_await until_first_failure(read(link), beat(link), watch_silence(link));
     } catch (const boost::system::system_error&) {

@@ -88,16 +88,15 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
             copied_from = node->record.name;
             node = nullptr;
         }
-    } else if (Node* abandoned = abandoned_join(hello)) {
-        // Its key never reached it, so nobody can have it: the name is free again.
-        effects.push_back(ForgetNode{abandoned->record.id, abandoned->record.key_identity});
-        forget(abandoned->record.id);
+    } else if (node = abandoned_join(hello); node != nullptr) {
+        // Its first key never reached it, so nobody can have it: it gets another.
+        effects.push_back(ForgetKey{node->record.key_identity});
+        node->record.key_identity = fresh.key_identity;
     }
-    const bool is_new = node == nullptr;
-    if (is_new) {
-        if (nodes_.size() >= limits::nodes)
+    if (node == nullptr) {
+        if (nodes_.size() - plain_nodes_ >= limits::nodes)
             return Refusal{
-                "full", "the cluster is full: it has " + std::to_string(nodes_.size()) + " nodes"};
+                "full", "the cluster is full: it has " + std::to_string(limits::nodes) + " nodes"};
         if (!copied_from.empty())
             effects.push_back(Announce{true, "a second machine uses the key of node " +
                                                  copied_from +
@@ -112,30 +111,33 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     const NodeRecord before = node->record;
     if (node->record.wished_name != wish_of(hello)) rename(*node, wish_of(hello));
     update(node->record, hello);
-    if (!is_new) node->record.confirmed = true;  // it came with its own key
+    const bool with_new_key = node->record.key_identity == fresh.key_identity;
+    if (!with_new_key) confirm(*node);  // it came with its own
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
-    if (is_new || before != node->record) effects.push_back(SaveNode{node->record});
-    return Joined{node->record.id, node->record.name, is_new, !copied_from.empty()};
+    if (with_new_key || before != node->record) effects.push_back(SaveNode{node->record});
+    return Joined{node->record.id, node->record.name, with_new_key, !copied_from.empty()};
 }
 
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
     Node* node = node_of(session);
     if (node == nullptr || node->plain || node->record.confirmed) return;
-    node->record.confirmed = true;
+    confirm(*node);
     effects.push_back(SaveNode{node->record});
 }
 
 Cluster::JoinOutcome Cluster::on_plain_hello(Instant now, SessionId session,
                                              std::string_view address, std::string_view fresh_id,
                                              Effects& effects) {
-    if (nodes_.size() >= limits::nodes) return Refusal{"full", "the cluster is full"};
+    if (plain_nodes_ >= limits::plain_nodes) return Refusal{"full", "the cluster is full"};
     NodeRecord record;
     record.id = fresh_id;
     record.role = "basic";
+    record.confirmed = true;  // it has no key to store
     record.name = unique_name("plain-" + std::string(fresh_id.substr(0, 8)));
     Node& node = add(std::move(record));
     node.plain = true;
+    ++plain_nodes_;
     attach(node, now, session, address, effects);
     return Joined{node.record.id, node.record.name};
 }
@@ -252,6 +254,7 @@ Node& Cluster::add(NodeRecord record) {
     node->record = std::move(record);
     Node& added = *node;
     by_name_[added.record.name] = &added;
+    if (!added.record.confirmed) unconfirmed_.insert(added.record.id);
     nodes_[added.record.id] = std::move(node);
     return added;
 }
@@ -310,7 +313,11 @@ void Cluster::forget(std::string id) {
     const Node& node = *found->second;
     if (node.session != 0) by_session_.erase(node.session);
     by_name_.erase(node.record.name);
-    if (node.plain) std::erase(plain_disconnected_, id);
+    if (node.plain) {
+        std::erase(plain_disconnected_, id);
+        --plain_nodes_;
+    }
+    unconfirmed_.erase(id);
     nodes_.erase(found);
     gone_.push_back({++version_, std::move(id)});
     if (gone_.size() > gone_remembered) {
@@ -320,14 +327,23 @@ void Cluster::forget(std::string id) {
 }
 
 /// A node of that name and board which was welcomed once and never confirmed its key: the power
-/// went between the welcome and the disk.
+/// went between the welcome and the disk. What is left of its connection is that of an earlier
+/// boot.
 Node* Cluster::abandoned_join(const Hello& hello) {
-    for (auto& [id, node] : nodes_)
-        if (!node->plain && !node->record.confirmed && node->session == 0 &&
-            node->record.wished_name == wish_of(hello) &&
-            node->record.fingerprint == cut(hello.fingerprint))
-            return node.get();
+    for (const auto& id : unconfirmed_) {
+        Node& node = *nodes_.at(id);
+        const auto& record = node.record;
+        const bool gone = node.session == 0 || node.boot_id != cut(hello.boot_id);
+        if (gone && record.role == hello.role && record.wished_name == wish_of(hello) &&
+            record.fingerprint == cut(hello.fingerprint))
+            return &node;
+    }
     return nullptr;
+}
+
+void Cluster::confirm(Node& node) {
+    node.record.confirmed = true;
+    unconfirmed_.erase(node.record.id);
 }
 
 /// Plain nodes have no identity, so each connection is a new one; those that ended are shown for a

@@ -19,6 +19,11 @@ struct ForgetNode {
     std::string key_identity;  // this key is worth nothing from now on
 };
 
+/// A key is worth nothing from now on; its node stays.
+struct ForgetKey {
+    std::string key_identity;
+};
+
 /// The connection is to end, after the peer was told why.
 struct CloseSession {
     SessionId session = 0;
@@ -32,7 +37,7 @@ struct Announce {
     std::string text;
 };
 
-using Effect = std::variant<SaveNode, ForgetNode, CloseSession, Announce>;
+using Effect = std::variant<SaveNode, ForgetNode, ForgetKey, CloseSession, Announce>;
 using Effects = std::vector<Effect>;
 
 }  // namespace rpic

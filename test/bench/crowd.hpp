@@ -242,7 +242,8 @@ class Crowd {
         const auto hour = std::chrono::hours(1);
         const std::chrono::duration<double> wish(options_.seconds);
         const auto time = std::chrono::duration_cast<Duration>(wish);
-        co_await sleep_for(options_.seconds > 0 ? time : Duration(hour));
+        const Duration length = options_.seconds > 0 ? time : Duration(hour);
+        co_await sleep_for(length);
     }
 
     const Options& options_;

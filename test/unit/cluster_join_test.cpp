@@ -219,18 +219,18 @@ TEST_CASE("another board with the key of a node without connection is a moved ca
     CHECK(world.effects() == Lines{"info: node pi is online: connected from a:1", "save id1 pi"});
 }
 
-TEST_CASE("a join whose key never reached the board is forgotten when the board joins again") {
+TEST_CASE("a board whose key never reached it gets another when it joins again") {
     World world;
     world.join(1, hello_of("pi", "board 1"));
     world.disconnected(1);
-    CHECK(world.join(2, hello_of("pi", "board 1")) == "id2 pi +key");
-    CHECK(world.effects() == Lines{"forget id1 key1", "info: node pi is online: connected from a:1",
-                                   "save id2 pi unconfirmed"});
+    CHECK(world.join(2, hello_of("pi", "board 1")) == "id1 pi +key");
+    CHECK(world.effects() == Lines{"forget key key1", "info: node pi is online: connected from a:1",
+                                   "save id1 pi unconfirmed"});
+    CHECK(world.saved().key_identity == "key2");
     CHECK(world.cluster.nodes().size() == 1);
-    CHECK(world.cluster.find("id1") == nullptr);
 }
 
-TEST_CASE("only an abandoned join of the same board and wish is forgotten") {
+TEST_CASE("only an abandoned join of the same board and wish is taken up again") {
     SECTION("another board") {
         World world;
         world.join(1, hello_of("pi", "board 1"));
@@ -258,8 +258,8 @@ TEST_CASE("only an abandoned join of the same board and wish is forgotten") {
         auto world = with_one_node();
         world.join(2, hello_of("pi", "board 2"));
         world.disconnected(2);
-        CHECK(world.join(3, hello_of("pi", "board 2")) == "id3 pi-2 +key");
-        CHECK(world.effects().front() == "forget id2 key2");
+        CHECK(world.join(3, hello_of("pi", "board 2")) == "id2 pi-2 +key");
+        CHECK(world.effects().front() == "forget key key2");
     }
 }
 
@@ -293,18 +293,16 @@ TEST_CASE("a full cluster refuses new nodes and serves the known ones") {
     CHECK(world.join(1, hello_of("pi", "board")) ==
           "full: the cluster is full: it has 20000 nodes");
     CHECK(world.effects().empty());
-    CHECK(world.plain(2, "b:1") == "full: the cluster is full");
-    CHECK(world.effects().empty());
     CHECK(world.rejoin("old7", 3, hello_of("n7", "board 7")) == "old7 n7");
     // A copied card is refused too, and nothing says that it joins.
     CHECK(world.rejoin("old7", 4, hello_of("n7", "board 8")) ==
           "full: the cluster is full: it has 20000 nodes");
     CHECK(world.effects().empty());
     CHECK(world.node("n7").session == 3);
-    // An abandoned join makes its own room.
-    CHECK(world.join(5, hello_of("n0", "board 0")) == "id5 n0 +key");
+    // An abandoned join needs no room.
+    CHECK(world.join(5, hello_of("n0", "board 0")) == "old0 n0 +key");
     CHECK(world.remove("n9"));
-    CHECK(world.join(6, hello_of("pi", "board")) == "id6 pi +key");
+    CHECK(world.join(6, hello_of("pi", "board")) == "id5 pi +key");
     CHECK(world.cluster.nodes().size() == limits::nodes);
 }
 
@@ -346,4 +344,29 @@ TEST_CASE("hostile texts and numbers of a hello are bounded") {
     CHECK(world.saved().confirmed);
     CHECK(world.rejoin("id1", 3, hello) == "id1 pi");
     CHECK(world.effects() == Lines{"close 2 replaced: this node connected again from a:1"});
+}
+
+TEST_CASE("plain peers and nodes with keys do not take each other's places") {
+    World world;
+    for (SessionId session = 1; session <= limits::plain_nodes; ++session)
+        world.plain(session, "b:" + std::to_string(session));
+    const SessionId next = limits::plain_nodes + 1;
+    CHECK(world.plain(next, "b:1") == "full: the cluster is full");
+    CHECK(world.join(next + 1, hello_of("pi", "board")).find("pi +key") != std::string::npos);
+}
+
+TEST_CASE(
+    "a board that lost its power during its first join keeps its name, however soon it returns") {
+    World world;
+    auto hello = hello_of("pi", "board");
+    hello.boot_id = "first";
+    CHECK(world.join(1, hello) == "id1 pi +key");
+    world.effects();
+    // The connection of the first boot still looks alive, and so it would be for a second slave on
+    // the same board.
+    CHECK(world.join(2, hello) == "id2 pi-2 +key");
+    world.effects();
+    hello.boot_id = "second";
+    CHECK(world.join(3, hello) == "id1 pi +key");
+    CHECK(world.node("pi").session == 3);
 }

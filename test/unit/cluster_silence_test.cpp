@@ -199,8 +199,8 @@ TEST_CASE("an abandoned join is still known after a master start") {
     auto record = stored("a", "pi");
     record.confirmed = false;
     world.cluster.restore(record);
-    CHECK(world.join(1, hello_of("pi", "board of pi")) == "id1 pi +key");
-    CHECK(world.effects().front() == "forget a key of pi");
+    CHECK(world.join(1, hello_of("pi", "board of pi")) == "a pi +key");
+    CHECK(world.effects().front() == "forget key key of pi");
 }
 
 TEST_CASE("a node is removed by name and by id") {

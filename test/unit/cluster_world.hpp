@@ -34,6 +34,7 @@ inline std::string words(const Effect& effect) {
                (save->record.confirmed ? "" : " unconfirmed");
     if (const auto* gone = std::get_if<ForgetNode>(&effect))
         return "forget " + gone->id + " " + gone->key_identity;
+    if (const auto* key = std::get_if<ForgetKey>(&effect)) return "forget key " + key->key_identity;
     if (const auto* close = std::get_if<CloseSession>(&effect))
         return "close " + std::to_string(close->session) + " " + close->code + ": " + close->reason;
     const auto& announce = std::get<Announce>(effect);

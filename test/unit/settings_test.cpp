@@ -191,7 +191,8 @@ TEST_CASE("bad values name themselves, their origin and what is expected") {
     given.environment.clear();
     given.file = "[slave]\n\ncpus: none\ncpus: 3\n";
     CHECK(given.complaint() ==
-          "bad value \"none\" for cpus (configuration file, line 3): expected a number from 1 up");
+          "bad value \"none\" for cpus (/etc/rpicluster/rpicluster.cfg line 3): expected a number "
+          "from 1 up");
 }
 
 TEST_CASE("an empty key in the file or an empty variable is as good as none") {
