@@ -233,7 +233,7 @@ class Cluster:
 
     def start_master(self, *args, port: int | None = None, plain: bool = False,
                      env: dict | None = None) -> Program:
-        """Starts the master (again, on the port that it had) and waits until it listens."""
+        """Starts the master (again, on the port that it had) and waits until it answers."""
         arguments = ["--state-dir", self.master_state, "--bind", "127.0.0.1"]
         arguments += ["--plain"] if plain else []
         for _ in range(5):
@@ -243,6 +243,7 @@ class Cluster:
             wait_for(lambda: is_listening(self.port) or not self.master.alive(), 10,
                      "the master listens")
             if self.master.alive():
+                wait_for(lambda: self.cli_ok("status"), 10, "the master answers")
                 return self.master
             taken = self.master.log_lines(str(self.port)) and "use" in self.master.log()
             if port or not taken:
