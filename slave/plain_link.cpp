@@ -1,5 +1,6 @@
 #include <boost/system/system_error.hpp>
 
+#include "common/code_pages.hpp"
 #include "common/dial.hpp"
 #include "common/keys.hpp"
 #include "common/limits.hpp"
@@ -66,6 +67,7 @@ asio::awaitable<void> PlainLink::run_once(HostPort target) {
     try {
         co_await introduce(link);
         joined_ = true;
+        release_code_pages();
         co_await until_first_failure(read(link), beat(link));
     } catch (const BadMessageError& error) {
         throw DisconnectionError(std::string("the master sent ") + error.what());
