@@ -60,7 +60,8 @@ class Client {
     template <class Result>
     Result run(asio::awaitable<Result> work);
 
-    asio::io_context io_{1};
+    // Never destroyed: its end would wait for the system's resolver, however long that takes.
+    asio::io_context& io_ = *new asio::io_context(1);
     TlsClient tls_;
     std::string master_;
     std::optional<Connection> connection_;

@@ -136,12 +136,15 @@ class Doctor {
         for (const auto& node : nodes) {
             if (node.state != "online")
                 say(node.state == "lost" ? Finding::problem : Finding::warning, "nodes",
-                    node.name + " is " + node.state + ": look at its power, its cable and its log");
+                    node.name + " is " + node.state + ": look at its power, its cable and its log" +
+                        (node.state == "lost"
+                             ? "; if it is gone for good: rpicluster remove " + node.name
+                             : ""));
             for (const auto& reason : node.unwell)
                 say(Finding::warning, "nodes", node.name + " is unwell: " + reason);
             if (node.state == "online" && node.unwell.empty()) ++well;
         }
-        say(Finding::ok, "nodes",
+        say(well == nodes.size() ? Finding::ok : Finding::warning, "nodes",
             std::to_string(well) + " of " + std::to_string(nodes.size()) + " online and well");
     }
 

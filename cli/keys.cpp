@@ -8,6 +8,7 @@
 #include "common/errors.hpp"
 #include "common/files.hpp"
 #include "common/keys.hpp"
+#include "common/limits.hpp"
 #include "common/text.hpp"
 
 namespace rpic {
@@ -40,6 +41,9 @@ int create_token(const Invocation& invocation, Arguments arguments) {
     request.name = arguments.take_value("--name").value_or("");
     const auto ttl = arguments.take_value("--ttl");
     arguments.finish();
+    if (node_name(request.name) != request.name)
+        throw UsageError("bad value \"" + printable(request.name, limits::log_text_chars) +
+                         "\" for --name: expected at most 63 letters, digits, '.', '_' and '-'");
     if (!role) throw UsageError("--role viewer, submit or admin is missing");
     if (*role != "viewer" && *role != "submit" && *role != "admin")
         throw UsageError("bad value \"" + *role +
@@ -62,6 +66,11 @@ int create_token(const Invocation& invocation, Arguments arguments) {
         print_json(std::move(value));
     } else {
         std::printf("%s\n", answer.token.c_str());
+        if (std::fflush(stdout) != 0)
+            throw std::runtime_error(
+                "cannot write the token out, and it is not shown again: run "
+                "\"rpicluster token revoke " +
+                answer.name + "\"");
         std::fprintf(stderr, "This is the token %s; it is not shown again.\n", answer.name.c_str());
     }
     return exit_code::ok;
@@ -152,8 +161,14 @@ int verb_login(const Invocation& invocation) {
     Client client(credentials);
     client.ask<Status>(GetStatus{});
     store_login(state_dir(invocation.settings.text("state-dir")), *master, credentials.key);
-    std::fprintf(stderr, "Logged in at %s.\n",
-                 format_host_port(master->host, master->port).c_str());
+    const auto address = format_host_port(master->host, master->port);
+    if (is_json(invocation)) {
+        json::object value;
+        value["master"] = address;
+        print_json(std::move(value));
+    } else {
+        std::fprintf(stderr, "Logged in at %s.\n", address.c_str());
+    }
     return exit_code::ok;
 }
 

@@ -84,9 +84,13 @@ const Verb& find_verb(const std::string& name) {
         if (name == verb.name) return verb;
         names.emplace_back(verb.name);
     }
+    if (name.starts_with("-"))
+        throw UsageError("unknown option \"" + printable(name, limits::log_text_chars) +
+                         "\"; rpicluster --help lists the options");
     const auto near = nearest(name, names);
-    throw UsageError("unknown verb \"" + printable(name, limits::log_text_chars) + "\"" +
-                     (near.empty() ? "" : "; did you mean " + near + "?"));
+    throw UsageError(
+        "unknown verb \"" + printable(name, limits::log_text_chars) + "\"" +
+        (near.empty() ? "; rpicluster --help lists the verbs" : "; did you mean " + near + "?"));
 }
 
 Settings client_settings(int argc, char** argv) {

@@ -3,6 +3,7 @@
 
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
+#include "common/limits.hpp"
 #include "common/text.hpp"
 
 namespace rpic {
@@ -100,8 +101,9 @@ int verb_nodes(const Invocation& invocation) {
     if (name) {
         std::erase_if(nodes, [&](const NodeView& n) { return n.name != *name && n.id != *name; });
         if (nodes.empty())
-            throw RequestFailedError(
-                "not_found", "there is no node named " + *name + "; rpicluster nodes lists them");
+            throw RequestFailedError("not_found", "there is no node named " +
+                                                      printable(*name, limits::name_chars) +
+                                                      "; rpicluster nodes lists them");
     }
     if (only_unwell) std::erase_if(nodes, [](const NodeView& node) { return !unwell(node); });
     switch (invocation.format) {
@@ -132,6 +134,8 @@ int verb_remove(const Invocation& invocation) {
     RemoveNode request;
     request.node = arguments.take_word("the name of the node");
     arguments.finish();
+    if (request.node.size() > limits::text_chars)
+        throw RequestFailedError("not_found", "there is no node with a name that long");
     Client client(find_credentials(invocation.settings));
     client.ask<Done>(request);
     if (invocation.format == Format::json || invocation.format == Format::jsonl) {

@@ -57,6 +57,7 @@ std::optional<std::string> Arguments::take_value(const std::string& flag) {
 std::optional<std::string> Arguments::take_optional_word() {
     if (words_.empty() || words_.front().starts_with("-")) return std::nullopt;
     auto word = words_.front();
+    if (word.empty()) throw UsageError("a name is empty");
     words_.erase(words_.begin());
     return word;
 }
@@ -74,6 +75,7 @@ void Arguments::finish() const {
 }
 
 int verb_version(const Invocation& invocation) {
+    Arguments(invocation.arguments).finish();
     if (invocation.format == Format::json || invocation.format == Format::jsonl) {
         json::object value;
         value["program"] = version;
@@ -119,8 +121,8 @@ int verb_completion(const Invocation& invocation) {
         "        case \"$verb\" in\n"
         "        \"\") words=\"%s --master --key-file --state-dir -o --help --version\" ;;\n"
         "%s"
-        "        remove) words=\"$(\"${COMP_WORDS[0]}\" nodes -o jsonl 2>/dev/null |\n"
-        "            sed -n 's/.*\"name\":\"\\([^\"]*\\)\".*/\\1/p')\" ;;\n"
+        "        remove) words=\"$(\"${COMP_WORDS[@]:0:i}\" nodes 2>/dev/null | "
+        "awk 'NR > 1 { print $1 }')\" ;;\n"
         "        esac ;;\n"
         "    esac\n"
         "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"

@@ -137,8 +137,11 @@ Progress Connection::State::ssl_outcome(int result, const char* what) {
             const bool ended = failure.text == "unexpected eof while reading";
             const char* whose = SSL_is_server(ssl.get()) ? "its key is unknown or wrong"
                                                          : "the key is unknown there or wrong";
+            // A server without certificates has nothing else to offer to who brings no key.
+            const bool no_key = failure.text == "no suitable signature algorithm";
             close(ended         ? "closed by the peer"
                   : key_refused ? whose
+                  : no_key      ? "it offered no key"
                                 : std::string(what) + ": " + failure.text);
         }
     }
@@ -212,7 +215,10 @@ void Connection::State::flush(const std::shared_ptr<State>& self) {
     if (self->closed) return;
     try {
         const auto progress = self->write_some();
-        if (progress == Progress::done) return;
+        if (progress == Progress::done) {
+            if (self->ending_since) self->shutdown_send();
+            return;
+        }
         // A TLS 1.3 write never wants to read first: there is no renegotiation.
         self->flush_pending = true;
         self->socket.async_wait(tcp::socket::wait_write,
@@ -304,7 +310,8 @@ void Connection::set_frame_limits(std::size_t max_json, std::size_t max_raw) {
 
 bool Connection::take_frame(Frame& frame) {
     auto& state = *state_;
-    if (state.inbox_taken == state.inbox.size()) {
+    const bool over = state.closed || state.ending_since;  // what is left is not carried out
+    if (over || state.inbox_taken == state.inbox.size()) {
         std::string().swap(state.inbox);
         state.inbox_taken = 0;
         return false;
@@ -318,7 +325,12 @@ bool Connection::take_frame(Frame& frame) {
 asio::awaitable<void> Connection::receive() {
     auto& state = *state_;
     if (state.closed) state.throw_reason();
-    if (state.more_to_read && state.read_some() > 0) co_return;
+    if (state.more_to_read) {
+        // A peer that sends faster than it is served must not keep the loop to itself.
+        co_await asio::post(state.socket.get_executor(), asio::use_awaitable);
+        if (state.closed) state.throw_reason();
+        if (state.read_some() > 0) co_return;
+    }
     do {
         co_await state.wait(tcp::socket::wait_read);
     } while (state.read_some() == 0);
@@ -332,7 +344,7 @@ asio::awaitable<Frame> Connection::next_frame() {
 
 void Connection::send_bytes(std::string_view bytes) {
     if (!can_send()) return;
-    state_->outbox += bytes;
+    outbox() += bytes;
     flush_soon();
 }
 
@@ -359,11 +371,9 @@ void Connection::close(std::string_view reason) {
 void Connection::end(std::string_view reason) {
     auto& state = *state_;
     if (state.closed || state.ending_since) return;
-    State::flush(state_);
-    if (state.closed) return;
     state.ending_since = Clock::now();
     state.reason = reason;
-    state.shutdown_send();
+    State::flush(state_);
 }
 
 asio::awaitable<void> Connection::finish(Duration patience) {
@@ -379,7 +389,7 @@ asio::awaitable<void> Connection::finish(Duration patience) {
     while (Clock::now() < deadline) {
         const auto count = ::recv(state.socket.native_handle(), buffer.data(), buffer.size(), 0);
         if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) break;
-        if (count < 0) co_await sleep_for(step);
+        co_await sleep_for(step);
     }
 }
 

@@ -29,7 +29,10 @@ void prepare_process() {
 
 int guarded_main(const char* program, const std::function<int()>& body) {
     try {
-        return body();
+        const int code = body();
+        if (std::fflush(stdout) == 0) return code;
+        std::fprintf(stderr, "%s: cannot write the output\n", program);
+        return exit_code::failed;
     } catch (const ConfigError& error) {
         std::fprintf(stderr, "%s: %s\n", program, error.what());
         return exit_code::configuration;
@@ -46,8 +49,10 @@ Background::Background(bool wanted) {
     const pid_t child = ::fork();
     if (child < 0) throw ConfigError("cannot start in the background: no new process");
     if (child == 0) {
-        ::close(ends[0]);
-        pipe_ = ends[1];
+        // Nothing of the caller's is kept: cron and flock(1) wait until what they opened is closed.
+        pipe_ = ::dup2(ends[1], 3);
+        ::fcntl(pipe_, F_SETFD, FD_CLOEXEC);
+        ::close_range(4, ~0U, 0);
         ::setsid();
         return;
     }

@@ -38,6 +38,12 @@ class ConfigError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// Another process holds the lock of the state folder.
+class AlreadyRunningError : public ConfigError {
+  public:
+    using ConfigError::ConfigError;
+};
+
 /// The command line of a client verb is wrong. Exit code 2.
 class UsageError : public std::runtime_error {
   public:

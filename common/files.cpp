@@ -116,8 +116,14 @@ void make_private_folder(const std::filesystem::path& folder) {
     // One that many share, such as /tmp, must stay open for them; the programs' own folders are
     // inside.
     struct stat status {};
-    if (::stat(folder.c_str(), &status) == 0 && (status.st_mode & S_ISVTX) == 0)
-        ::chmod(folder.c_str(), 0700);
+    if (::stat(folder.c_str(), &status) != 0 || (status.st_mode & S_ISVTX) != 0) return;
+    const bool ours = status.st_uid == ::geteuid() || status.st_uid == 0;
+    if (!ours)
+        throw ConfigError("the state directory " + folder.string() +
+                          " belongs to another user, who could read the keys in it: choose another "
+                          "with --state-dir");
+    if ((status.st_mode & 077) != 0 && ::chmod(folder.c_str(), 0700) != 0)
+        fail("close to others", folder);
 }
 
 std::filesystem::path state_dir(const std::string& given) {
@@ -134,18 +140,12 @@ std::filesystem::path state_dir(const std::string& given) {
 FolderLock::FolderLock(const std::filesystem::path& folder, std::string_view what)
     : descriptor_(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
     if (descriptor_ < 0) fail("open", folder / "lock");
-    // Somebody who only looks (holder()) has the lock for an instant.
-    int taken = ::flock(descriptor_, LOCK_EX | LOCK_NB);
-    for (int attempt = 0; taken != 0 && attempt < 10; ++attempt) {
-        ::usleep(10'000);
-        taken = ::flock(descriptor_, LOCK_EX | LOCK_NB);
-    }
-    if (taken != 0) {
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
         const int owner = owner_of(descriptor_);
         ::close(std::exchange(descriptor_, -1));
-        throw ConfigError(std::string(what) + " runs already in " + folder.string() +
-                          (owner > 0 ? " (process " + std::to_string(owner) + ")" : "") +
-                          ": stop it or choose another --state-dir");
+        throw AlreadyRunningError(std::string(what) + " runs already in " + folder.string() +
+                                  (owner > 0 ? " (process " + std::to_string(owner) + ")" : "") +
+                                  ": stop it or choose another --state-dir");
     }
     const auto text = std::to_string(::getpid()) + "\n";
     if (::ftruncate(descriptor_, 0) != 0 ||
@@ -159,13 +159,6 @@ FolderLock::FolderLock(const std::filesystem::path& folder, std::string_view wha
 
 FolderLock::~FolderLock() {
     if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-int FolderLock::holder(const std::filesystem::path& folder) {
-    const Descriptor file(::open((folder / "lock").c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file) return 0;
-    if (::flock(file.get(), LOCK_SH | LOCK_NB) == 0) return 0;
-    return owner_of(file.get());
 }
 
 }  // namespace rpic

@@ -31,15 +31,12 @@ std::filesystem::path state_dir(const std::string& given);
 /// lock cannot be stale: the kernel drops it with its owner.
 class FolderLock {
   public:
-    /// Takes the lock `folder`/lock at once; throws ConfigError naming the owner's process id if it
-    /// is held.
+    /// Takes the lock `folder`/lock at once; throws AlreadyRunningError naming the owner's process
+    /// id if it is held.
     FolderLock(const std::filesystem::path& folder, std::string_view what);
     ~FolderLock();
     FolderLock(const FolderLock&) = delete;
     FolderLock& operator=(const FolderLock&) = delete;
-
-    /// Process id of who holds the lock, 0 if nobody does. Takes nothing and makes no file.
-    static int holder(const std::filesystem::path& folder);
 
   private:
     int descriptor_;

@@ -38,10 +38,12 @@ inline constexpr std::size_t read_bytes =
     64 * 1024;  // read from one peer before the next is served
 
 // Text that a peer reports about itself: longer is cut.
-inline constexpr std::size_t name_chars = 63;       // names of nodes and tokens: a DNS label
-inline constexpr std::size_t text_chars = 256;      // hostname, CPU model, reasons
-inline constexpr std::size_t labels = 64;           // per node: more are dropped
+inline constexpr std::size_t name_chars = 63;   // names of nodes and tokens: a DNS label
+inline constexpr std::size_t text_chars = 256;  // hostname, CPU model, reasons
+inline constexpr std::size_t labels_bytes =
+    4096;  // all labels of a node together: more are dropped
 inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into the log
+inline constexpr std::size_t log_line_chars = 512;  // of a line that a peer can cause: cut
 
 // Nodes and keys.
 inline constexpr int listen_backlog = 4096;   // connections that the kernel accepts ahead of us
@@ -112,7 +114,7 @@ inline constexpr std::size_t machine_file_bytes = 64 * 1024;  // of a file; the 
 inline constexpr std::size_t machine_entries = 256;           // of a directory, likewise
 inline constexpr std::size_t machine_cpus = 8192;             // a CPU number above: no CPU list
 inline constexpr std::size_t cgroup_levels = 64;              // ancestors above are not asked
-inline constexpr auto cpu_interval_min = 10ms;                // sooner: the last CPU percent again
+inline constexpr auto cpu_interval_min = 250ms;               // sooner: the last CPU percent again
 inline constexpr auto sensor_search_interval = 60s;           // for sensors that are not there
 
 // Files read at start.

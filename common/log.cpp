@@ -131,6 +131,8 @@ void start_log(const LogOptions& options) {
     logging::core::get()->set_exception_handler(logging::make_exception_suppressor());
     logging::core::get()->remove_all_sinks();
     if (options.to_stderr) add_stderr();
+    // Without any sink Boost.Log writes to stdout.
+    logging::core::get()->set_logging_enabled(options.to_stderr || !options.file.empty());
     if (!options.file.empty()) add_file(options.file);
     lowest = options.level;
     started = true;
@@ -149,18 +151,21 @@ void log(Severity severity, std::string_view text) {
     BOOST_LOG_SEV(logger(), severity) << text;
 }
 
-void log_peer(Severity severity, std::string_view message_class, std::string_view address,
-              std::string_view text) {
+void log_rarely(Severity severity, std::string_view message_class, std::string_view about,
+                std::string_view text) {
     static PeerLogLimiter limiter;
     if (!log_enabled(severity)) return;
-    const auto verdict = limiter.decide(message_class, address, Clock::now());
+    const auto verdict = limiter.decide(message_class, about, Clock::now());
     if (!verdict.write) return;
-    std::string line(address);
-    line += ": ";
-    line += printable(text, limits::text_chars);
+    std::string line = printable(text, limits::log_line_chars);
     if (verdict.left_out > 0)
         line += " (and " + std::to_string(verdict.left_out) + " more like this in between)";
     log(severity, line);
+}
+
+void log_peer(Severity severity, std::string_view message_class, std::string_view address,
+              std::string_view text) {
+    log_rarely(severity, message_class, address, std::string(address) + ": " + std::string(text));
 }
 
 PeerLogLimiter::Verdict PeerLogLimiter::decide(std::string_view message_class,

@@ -38,13 +38,17 @@ inline void log_error(std::string_view text) {
     log(Severity::error, text);
 }
 
-/// A line about something that a peer did: "ADDRESS: text". Of each class of message and address
-/// one line is written at once and then one a minute, which says how many were left out; so no peer
-/// can fill a disk. `address` is IP or IP:PORT; the port is shown but not counted apart.
+/// A line that somebody else can cause. Of each class of message about the same (a peer's address
+/// or a node) one line is written at once and then one a minute, which says how many were left out;
+/// so nobody can fill a disk. Of an address IP:PORT the port is not counted apart.
+void log_rarely(Severity severity, std::string_view message_class, std::string_view about,
+                std::string_view text);
+
+/// The same, beginning with the peer's address: "ADDRESS: text".
 void log_peer(Severity severity, std::string_view message_class, std::string_view address,
               std::string_view text);
 
-/// The decision behind log_peer, pure: which line is written and how many like it were not.
+/// The decision behind these, pure: which line is written and how many like it were not.
 class PeerLogLimiter {
   public:
     struct Verdict {

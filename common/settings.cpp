@@ -64,7 +64,7 @@ const std::vector<Setting> table = {
     {Program::slave, "webserver", "allowed_hosts", "", Kind::text, true, "", "HOST,...",
      "further host names under which the web page may be asked for"},
     {Program::slave, "slave", "rejoin", "rejoin", Kind::toggle, false, "no", "",
-     "forget this node's own key and join anew with the join key"},
+     "if this node's own key is refused, forget it and join anew with the join key"},
     {Program::slave, "slave", "log_level", "log-level", Kind::choice, false, "info", levels,
      "least severity that is logged"},
     {Program::slave, "slave", "log_file", "log-file", Kind::text, false, "", "F",

@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "common/json.hpp"
 #include "common/keys.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/self_stats.hpp"
+#include "common/sleep.hpp"
 #include "common/text.hpp"
 #include "common/version.hpp"
 #include "master/peers.hpp"
@@ -19,9 +22,11 @@ struct RequestError {
     std::string reason;
 };
 
-/// Sends a list in pages that fit a frame. `Answer` has `more`, `items` is its list.
+/// A list as frames that each keep to the limit. `Answer` has `more`, `list` is its member for
+/// them.
 template <class Answer, class Items>
-void send_pages(Connection& connection, std::int64_t id, const Items& items, Items Answer::*list) {
+std::vector<std::string> paged(std::int64_t id, const Items& items, Items Answer::*list) {
+    std::vector<std::string> frames;
     Answer page;
     page.id = id;
     std::size_t bytes = 0;
@@ -29,7 +34,7 @@ void send_pages(Connection& connection, std::int64_t id, const Items& items, Ite
         const auto size = json::serialize(to_json(item)).size();
         if (bytes + size > limits::page_bytes) {
             page.more = true;
-            connection.send(page);
+            frames.push_back(encode(page));
             (page.*list).clear();
             bytes = 0;
         }
@@ -37,14 +42,15 @@ void send_pages(Connection& connection, std::int64_t id, const Items& items, Ite
         bytes += size;
     }
     page.more = false;
-    connection.send(page);
+    frames.push_back(encode(page));
+    return frames;
 }
 
 /// What a client may ask. Answers that promise something are sent after it is on disk.
 class Client {
   public:
-    Client(Context& context, Connection& connection, KeyRecord key)
-        : context_(context), connection_(connection), key_(std::move(key)) {}
+    Client(Context& context, Connection& connection, SessionId session, KeyRecord key)
+        : context_(context), connection_(connection), session_(session), key_(std::move(key)) {}
 
     asio::awaitable<void> answer(FromClient request) {
         RequestError failure;
@@ -59,7 +65,7 @@ class Client {
                 },
                 request);
             co_await context_.store.commit(std::move(batch_));
-            connection_.send_bytes(done_);
+            co_await send_done();
             co_return;
         } catch (const RequestError& error) {
             failure = error;
@@ -73,7 +79,20 @@ class Client {
     }
 
   private:
+    /// As fast as the client reads.
+    asio::awaitable<void> send_done() {
+        const Duration pause = std::chrono::milliseconds(5);
+        for (const auto& frame : done_) {
+            while (!connection_.closed() && connection_.outbox_bytes() > limits::outbox_soft_bytes)
+                co_await sleep_for(pause);
+            connection_.send_bytes(frame);
+        }
+    }
+
+    /// A key may be revoked or expire while it is in use.
     void need(std::string_view role) {
+        if (context_.keyring.find(key_.identity, wall_seconds()) == nullptr)
+            throw KeyRefusedError("its key was removed");
         if (role_allows(key_.role, role)) return;
         ++context_.counters.role_refused;
         throw RequestError{"forbidden", "this needs the role " + std::string(role) +
@@ -88,7 +107,7 @@ class Client {
             nodes.push_back(view_of(*node, now));
         std::sort(nodes.begin(), nodes.end(),
                   [](const auto& a, const auto& b) { return a.name < b.name; });
-        send_pages(connection_, request.id, nodes, &NodeList::nodes);
+        done_ = paged(request.id, nodes, &NodeList::nodes);
     }
 
     void operator()(const GetStatus& request) {
@@ -104,7 +123,7 @@ class Client {
         status.bytes_written = own_bytes_written();
         status.uptime_seconds = to_seconds(Clock::now() - context_.started);
         from_json(to_json(context_.counters), status.counters, "counters");
-        connection_.send(status);
+        done_.push_back(encode(status));
     }
 
     void operator()(const GetJoinKey& request) {
@@ -120,7 +139,7 @@ class Client {
         JoinKey answer;
         answer.id = request.id;
         answer.join_key = context_.keyring.join_key()->key;
-        encode_to(done_, answer);
+        done_.push_back(encode(answer));
     }
 
     void operator()(const CreateToken& request) {
@@ -133,7 +152,7 @@ class Client {
             throw RequestError{"full", "there are " + std::to_string(limits::tokens) +
                                            " tokens: revoke some first"};
         auto name = node_name(request.name);
-        if (name.empty() && !request.name.empty())
+        if (name != request.name)
             throw RequestError{"bad_request", "a name has letters, digits, '.', '_' and '-'"};
         for (int number = 1; name.empty(); ++number) {
             name = request.role + "-" + std::to_string(number);
@@ -155,7 +174,7 @@ class Client {
         answer.id = request.id;
         answer.token = record.key;
         answer.name = name;
-        encode_to(done_, answer);
+        done_.push_back(encode(answer));
         log_info(connection_.peer() + ": made the token " + name + " (" + record.role + ")");
     }
 
@@ -170,7 +189,7 @@ class Client {
             if (record->expires_at != 0) view.expires_at = rfc3339(record->expires_at);
             tokens.push_back(std::move(view));
         }
-        send_pages(connection_, request.id, tokens, &TokenList::tokens);
+        done_ = paged(request.id, tokens, &TokenList::tokens);
     }
 
     void operator()(const RevokeToken& request) {
@@ -183,8 +202,7 @@ class Client {
         const std::string identity = token->identity;
         batch_.emplace_back(DropKey{identity});
         context_.keyring.drop(identity);
-        if (identity != key_.identity)
-            context_.sessions.end_clients_of(identity, "its token was revoked");
+        context_.sessions.end_clients_of(identity, session_, "its token was revoked");
         finish(request.id);
     }
 
@@ -203,14 +221,15 @@ class Client {
     void finish(std::int64_t id) {
         Done answer;
         answer.id = id;
-        encode_to(done_, answer);
+        done_.push_back(encode(answer));
     }
 
     Context& context_;
     Connection& connection_;
+    SessionId session_;
     KeyRecord key_;
     StoreBatch batch_;
-    std::string done_;  // frames to send once the batch is on disk
+    std::vector<std::string> done_;  // frames to send once the batch is on disk
 };
 
 asio::awaitable<void> handle(Context& context, Connection& connection, Client& client,
@@ -266,10 +285,13 @@ asio::awaitable<void> serve_client(Context& context, Connection& connection, Key
     welcome.protocol = protocol_version;
     welcome.cluster = context.cluster_id;
     connection.send(welcome);
-    Client client(context, connection, std::move(key));
+    Client client(context, connection, place.id(), std::move(key));
+    const auto executor = co_await asio::this_coro::executor;
     for (;;) {
         const Frame frame = co_await connection.next_frame();
         const std::string text(frame.json);
+        // Many requests in one segment are one turn each, so that others have theirs in between.
+        co_await asio::post(executor, asio::use_awaitable);
         co_await handle(context, connection, client, text);
     }
 }

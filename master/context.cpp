@@ -70,7 +70,8 @@ StoreBatch apply_effects(Context& context, const Effects& effects) {
         } else if (const auto* close = std::get_if<CloseSession>(&effect)) {
             context.sessions.end(close->session, close->code, close->reason);
         } else if (const auto* announce = std::get_if<Announce>(&effect)) {
-            log(announce->warning ? Severity::warning : Severity::info, announce->text);
+            log_rarely(announce->warning ? Severity::warning : Severity::info, announce->kind,
+                       announce->about, announce->text);
         }
     }
     return batch;

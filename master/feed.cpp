@@ -6,7 +6,7 @@ namespace rpic {
 
 namespace {
 
-/// Sends the nodes in frames below the frame limit: a page is as many as fit.
+/// Sends nodes in frames below the frame limit: a page is as many as fit.
 class PagedNodes {
   public:
     explicit PagedNodes(Connection& connection) : connection_(connection) {}
@@ -17,12 +17,17 @@ class PagedNodes {
         bytes_ += size;
         message_.nodes.push_back(std::move(view));
     }
-    void gone(std::vector<std::string> ids) { message_.gone = std::move(ids); }
-    void complete() { message_.complete = true; }
-    bool empty() const {
-        return message_.nodes.empty() && message_.gone.empty() && !message_.complete;
+    void gone(std::vector<std::string> ids) {
+        if (ids.empty()) return;
+        message_.gone = std::move(ids);
+        flush();
+    }
+    void complete() {
+        message_.complete = true;
+        flush();
     }
     void flush() {
+        if (message_.nodes.empty() && message_.gone.empty() && !message_.complete) return;
         connection_.send(message_);
         message_ = {};
         bytes_ = 0;
@@ -34,22 +39,39 @@ class PagedNodes {
     std::size_t bytes_ = 0;
 };
 
-void feed(Context& context, Sessions::Session& session, Instant now) {
-    auto& connection = *session.connection;
-    // Who is behind gets no more; the next turn tells the newest state of all that it missed.
-    if (connection.outbox_bytes() > limits::outbox_soft_bytes) return;
-    const auto& cluster = context.cluster;
-    if (!session.complete || session.seen != cluster.version()) {
-        PagedNodes page(connection);
+bool is_behind(const Connection& connection) {
+    return connection.outbox_bytes() > limits::outbox_soft_bytes;
+}
+
+/// One walk over the nodes, by id, telling those that changed since the walk before. A watcher that
+/// reads slowly is told in parts, a part a turn.
+void tell_nodes(const Cluster& cluster, Sessions::Session& session, Instant now) {
+    PagedNodes page(*session.connection);
+    if (session.walked.empty()) {
+        session.walk_version = cluster.version();
         if (auto gone = cluster.gone_since(session.seen); gone && session.complete)
             page.gone(std::move(*gone));
-        for (const auto& [id, node] : cluster.nodes())
-            if (!session.complete || node->changed > session.seen) page.add(view_of(*node, now));
-        if (!session.complete) page.complete();
-        if (!page.empty()) page.flush();
-        session.complete = true;
-        session.seen = cluster.version();
     }
+    for (auto node = cluster.nodes().upper_bound(session.walked); node != cluster.nodes().end();
+         ++node) {
+        if (!session.complete || node->second->changed > session.seen)
+            page.add(view_of(*node->second, now));
+        session.walked = node->first;
+        if (is_behind(*session.connection)) return page.flush();
+    }
+    page.flush();
+    if (!session.complete) page.complete();
+    session.complete = true;
+    session.seen = session.walk_version;
+    session.walked.clear();
+}
+
+void feed(Context& context, Sessions::Session& session, Instant now) {
+    auto& connection = *session.connection;
+    if (is_behind(connection)) return;
+    const bool news = session.seen != context.cluster.version();
+    if (!session.complete || !session.walked.empty() || news)
+        tell_nodes(context.cluster, session, now);
     if (now - session.master_told >= limits::heartbeat) {
         MasterChanged told;
         told.master = master_view(context);

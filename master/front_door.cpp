@@ -32,14 +32,21 @@ std::unique_ptr<Hello> open_hello(const Frame& frame) {
 
 /// Reads the hello and hands over to the session for the kind of peer.
 asio::awaitable<void> serve_encrypted(Context& context, Connection& connection, Lobby::Seat& seat) {
-    co_await connection.accept_tls(context.tls);
+    try {
+        co_await connection.accept_tls(context.tls);
+    } catch (const DisconnectionError&) {
+        ++context.counters.handshake_failed;
+        throw;
+    }
     seat.authenticated();
-    const auto* found = context.keyring.find(connection.identity(), wall_seconds());
-    if (found == nullptr) throw KeyRefusedError("its key was removed during the handshake");
-    const KeyRecord key = *found;
+    connection.set_frame_limits(limits::control_frame_bytes, 0);
     const Frame frame = co_await connection.next_frame();
     auto hello = open_hello(frame);
     seat.leave();
+    // Looked up only now: the key may have been removed since the handshake.
+    const auto* found = context.keyring.find(connection.identity(), wall_seconds());
+    if (found == nullptr) throw KeyRefusedError("its key was removed");
+    const KeyRecord key = *found;
     if (hello->protocol != protocol_version) {
         const std::string reason = "protocol " + std::to_string(hello->protocol) +
                                    " is not spoken here: this master is version " + version +

@@ -41,10 +41,19 @@ asio::awaitable<void> tick(Context& context) {
     }
 }
 
-asio::awaitable<int> serve(Context& context, Listener& listener) {
+/// Returns when all that the start has made is on disk: from then on others find keys and address.
+asio::awaitable<void> record_start(Context& context, const Listener& listener) {
+    StoreBatch batch;
+    batch.emplace_back(PutSecretFile{context.address_file(), listener.local_address() + "\n"});
+    co_await context.store.commit(std::move(batch));
+}
+
+asio::awaitable<int> serve(Context& context, Listener& listener, Background& background) {
     int code = exit_code::failed;
     std::string reason;
     try {
+        co_await until_first_failure(record_start(context, listener), context.store.run());
+        background.ready();
         co_await until_first_failure(listener.run(), tick(context), context.store.run(),
                                      wait_for_stop());
     } catch (const StopRequest& stop) {
@@ -68,18 +77,17 @@ int run_master(const MasterOptions& options, Background& background) {
     asio::io_context io(1);
     Context context(io.get_executor(), options);
     Listener listener(io.get_executor(), context);
-    context.store.record({PutSecretFile{context.address_file(), listener.local_address() + "\n"}});
     log_info(std::string("rpicluster-master ") + version + " listens on port " +
              std::to_string(listener.port()) + (options.bind.empty() ? "" : " of " + options.bind) +
              (options.plain ? ", also for unencrypted peers" : "") + "; state in " +
              options.folder.string() +
              ", nodes known: " + std::to_string(context.cluster.nodes().size()));
-    background.ready();
     int code = exit_code::failed;
-    asio::co_spawn(io, serve(context, listener), [&code](const std::exception_ptr& failure, int c) {
-        if (failure) std::rethrow_exception(failure);
-        code = c;
-    });
+    asio::co_spawn(io, serve(context, listener, background),
+                   [&code](const std::exception_ptr& failure, int c) {
+                       if (failure) std::rethrow_exception(failure);
+                       code = c;
+                   });
     io.run();
     log_info("stopped");
     return code;

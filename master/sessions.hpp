@@ -17,12 +17,14 @@ class Sessions {
   public:
     struct Session {
         Connection* connection = nullptr;
-        bool encrypted = false;    // understands `refused`
-        std::string key_identity;  // of a client: its session ends with its key
-        bool watching = false;     // is told about changes of nodes
-        bool complete = false;     // a watcher that has the first picture
-        std::uint64_t seen = 0;    // version of the cluster that a watcher knows
-        Instant master_told{};     // when a watcher was last told about the master
+        bool encrypted = false;          // understands `refused`
+        std::string key_identity;        // of a client: its session ends with its key
+        bool watching = false;           // is told about changes of nodes
+        bool complete = false;           // a watcher that has the first picture
+        std::uint64_t seen = 0;          // version of the cluster that a watcher knows
+        std::uint64_t walk_version = 0;  // the same once the walk over the nodes is over ...
+        std::string walked;              // ... which has come to this id; empty: none is under way
+        Instant master_told{};           // when a watcher was last told about the master
     };
 
     class Place {
@@ -59,11 +61,11 @@ class Sessions {
         connection.end(reason);
     }
 
-    /// The same for the clients of a key.
-    void end_clients_of(std::string_view key_identity, std::string_view reason) {
+    /// The same for the clients of a key, but one.
+    void end_clients_of(std::string_view key_identity, SessionId except, std::string_view reason) {
         std::vector<SessionId> ids;
         for (const auto& [id, session] : sessions_)
-            if (session.key_identity == key_identity) ids.push_back(id);
+            if (session.key_identity == key_identity && id != except) ids.push_back(id);
         for (const auto id : ids) end(id, "removed", reason);
     }
 

@@ -9,6 +9,7 @@
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "common/keys.hpp"
+#include "common/log.hpp"
 
 namespace rpic {
 
@@ -215,8 +216,17 @@ void Store::carry_out(const StoreBatch& batch) {
     for (const auto& operation : batch) carry_out(operation);
     execute("COMMIT");
     for (const auto& operation : batch)
-        if (const auto* file = std::get_if<PutSecretFile>(&operation))
-            write_secret(file->path, file->text);
+        if (const auto* file = std::get_if<PutSecretFile>(&operation)) write_file(*file);
+}
+
+/// What matters is committed; a file beside it that cannot be written now is made by the next
+/// start.
+void Store::write_file(const PutSecretFile& file) {
+    try {
+        write_secret(file.path, file.text);
+    } catch (const ConfigError& error) {
+        asio::post(executor_, [text = std::string(error.what())] { log_error(text); });
+    }
 }
 
 void Store::carry_out(const StoreOperation& operation) {

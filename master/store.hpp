@@ -85,6 +85,7 @@ class Store {
     void execute(const char* sql);
     void carry_out(const StoreBatch& batch);
     void carry_out(const StoreOperation& operation);
+    void write_file(const PutSecretFile& file);
     void report(std::uint64_t number, std::string failure);
 
     asio::any_io_executor executor_;

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <optional>
 
 #include "common/daemon.hpp"
 #include "common/errors.hpp"
@@ -33,13 +34,18 @@ int start(int argc, char** argv) {
     make_private_folder(options.state);
     make_private_folder(options.folder);
     const bool ensure = settings.toggle("ensure");
-    if (ensure && FolderLock::holder(options.folder) != 0) return exit_code::ok;
+    std::optional<FolderLock> lock;
     Background background(ensure);
+    try {
+        lock.emplace(options.folder, "a slave");
+    } catch (const AlreadyRunningError&) {
+        if (ensure) return exit_code::ok;
+        throw;
+    }
     auto log = log_options(settings);
     log.to_stderr = !ensure;  // cron mails whatever it reads there
     start_log(log);
     for (const auto& warning : settings.warnings) log_warning(warning);
-    const FolderLock lock(options.folder, "a slave");
     return run_slave(options, background);
 }
 

@@ -31,6 +31,15 @@ asio::awaitable<void> fail_after(Duration time, std::string reason) {
     throw DisconnectionError(reason);
 }
 
+asio::awaitable<Frame> next_frame(Connection& link) {
+    try {
+        const Frame frame = co_await link.next_frame();
+        co_return frame;
+    } catch (const BadMessageError& error) {
+        throw DisconnectionError(std::string("what answers is no master: it sent ") + error.what());
+    }
+}
+
 [[noreturn]] void end_by(const Refused& refused) {
     const auto reason = printable(refused.reason, limits::text_chars);
     if (refused.code == "stopping" || refused.code == "silent") throw DisconnectionError(reason);
@@ -68,8 +77,11 @@ asio::awaitable<void> MasterLink::run_once(HostPort target) {
     release_code_pages();
     try {
         co_await until_first_failure(read(link), beat(link), watch_silence(link));
+    } catch (const BadMessageError& error) {
+        throw DisconnectionError(std::string("the master sent ") + error.what());
     } catch (const boost::system::system_error&) {
         // This slave is being stopped: the master need not wait for our silence.
+        role_.on_disconnected(master, "this slave is being stopped");
         Bye bye;
         bye.reason = "the slave was stopped";
         link.send(bye);
@@ -100,7 +112,7 @@ asio::awaitable<void> MasterLink::introduce(Connection& link) {
     const auto hello = make_hello();
     link.send(hello);
     for (;;) {
-        const Frame frame = co_await link.next_frame();
+        const Frame frame = co_await next_frame(link);
         const auto message = decode_from_master(frame);
         if (const auto* refused = std::get_if<Refused>(&message)) end_by(*refused);
         if (const auto* welcome = std::get_if<Welcome>(&message)) {

@@ -39,9 +39,10 @@ std::map<std::string, std::string> labels_of(const Settings& settings) {
         const auto equals = text.find('=');
         const auto key = text.substr(0, equals);
         const bool clean = printable(text, limits::text_chars) == text;
-        if (equals == std::string::npos || node_name(key) != key || !clean)
-            throw ConfigError("bad value \"" + printable(text, limits::log_text_chars) +
-                              "\" for --label: expected KEY=VALUE");
+        if (equals == std::string::npos || key.empty() || node_name(key) != key || !clean)
+            throw ConfigError(
+                "bad value \"" + printable(text, limits::log_text_chars) +
+                "\" for --label: expected KEY=VALUE, the key of letters, digits, '.', '_' and '-'");
         labels[key] = text.substr(equals + 1);
     }
     return labels;

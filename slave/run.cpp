@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/system/system_error.hpp>
+#include <optional>
 
 #include "common/errors.hpp"
 #include "common/keys.hpp"
@@ -12,6 +13,7 @@
 #include "common/until_first_failure.hpp"
 #include "common/version.hpp"
 #include "slave/core/backoff.hpp"
+#include "slave/core/master_choice.hpp"
 #include "slave/identity.hpp"
 #include "slave/master_link.hpp"
 #include "slave/webserver_role.hpp"
@@ -20,45 +22,85 @@ namespace rpic {
 
 namespace {
 
+/// How one attempt ended.
+struct Ending {
+    std::string reason;
+    std::string advice;
+    bool refused = false;
+    bool key_refused = false;
+};
+
+template <class Link>
+asio::awaitable<Ending> attempt(Link& link, HostPort target) {
+    Ending ending;
+    try {
+        co_await link.run_once(target);
+    } catch (const KeyRefusedError& error) {
+        ending = {error.what(), " (" + link.advice() + ")", true, true};
+    } catch (const RefusedError& error) {
+        ending = {error.what(), "", true, false};
+    } catch (const DisconnectionError& error) {
+        ending.reason = error.what();
+    } catch (const ConfigError& error) {
+        ending.reason = error.what();
+    }
+    co_return ending;
+}
+
+/// The masters to choose from; empty with the reason while none is known.
+std::vector<HostPort> known_masters(const SlaveOptions& options, std::string& reason) {
+    try {
+        return master_addresses(options);
+    } catch (const ConfigError& error) {
+        reason = error.what();
+        return {};
+    }
+}
+
 /// Tries one connection after the other, for ever.
 template <class Link>
 asio::awaitable<void> stay_connected(const SlaveOptions& options, Link& link, Role& role) {
     Backoff backoff(options.reconnect_max);
-    for (std::size_t attempt = 0;; ++attempt) {
-        std::string master = "the master";
-        std::string reason;
-        std::string advice;
-        bool refused = false;
-        bool at_once = false;
-        try {
-            const auto masters = master_addresses(options);
-            const auto target = masters[attempt % masters.size()];
-            master = format_host_port(target.host, target.port);
-            co_await link.run_once(target);
-        } catch (const KeyRefusedError& error) {
-            reason = error.what();
-            advice = " (" + link.advice() + ")";
-            refused = true;
-            at_once = link.try_other_key();
-        } catch (const RefusedError& error) {
-            reason = error.what();
-            refused = true;
-        } catch (const DisconnectionError& error) {
-            reason = error.what();
-        } catch (const ConfigError& error) {
-            reason = error.what();
+    MasterChoice choice;
+    for (;;) {
+        Ending ending;
+        const auto masters = known_masters(options, ending.reason);
+        if (masters.empty()) {
+            const double chance = random_unit();
+            const Duration wait = backoff.next(Clock::now(), chance);
+            log_rarely(Severity::warning, "no master", "", "no master yet: " + ending.reason);
+            role.on_disconnected("", ending.reason);
+            co_await sleep_for(wait);
+            continue;
         }
-        if (link.joined()) backoff.reset();
+        const auto chosen = choice.next(Clock::now(), masters.size());
+        if (chosen.wait > Duration::zero()) co_await sleep_for(chosen.wait);
+        const auto target = masters[chosen.index];
+        const auto master = format_host_port(target.host, target.port);
+        ending = co_await attempt(link, target);
+
+        const auto now = Clock::now();
+        if (link.joined()) {
+            backoff.reset();
+            choice.joined(chosen.index);
+        } else {
+            choice.failed(chosen.index);
+        }
+        if (ending.refused) choice.refused(chosen.index, now);
+        if (ending.key_refused && choice.all_refused(now, masters.size()) && link.try_other_key()) {
+            choice.forget_refusals();
+            ending.advice.clear();
+        }
         const double chance = random_unit();
-        Duration wait = backoff.next(Clock::now(), chance);
-        if (refused && !at_once) wait = std::max<Duration>(wait, limits::refused_retry);
-        const std::string what = refused         ? "refused by "
-                                 : link.joined() ? "lost "
-                                                 : "cannot reach ";
+        const Duration wait = backoff.next(now, chance);
+        const Duration rest = choice.next(now, masters.size()).wait;
+        const char* what = ending.refused  ? "refused by the master"
+                           : link.joined() ? "lost the master"
+                                           : "cannot reach the master";
         log_peer(Severity::warning, what, master,
-                 what + "the master: " + reason + advice + "; next attempt in " +
-                     format_duration(to_seconds(wait)));
-        role.on_disconnected(master, reason);
+                 std::string(what) + ": " + ending.reason + ending.advice + "; next attempt in " +
+                     format_duration(to_seconds(std::max(wait, rest))));
+        role.on_disconnected(master, ending.reason);
         co_await sleep_for(wait);
     }
 }
@@ -95,7 +137,9 @@ asio::awaitable<int> serve(const SlaveOptions& options, Identity& identity, Role
 }  // namespace
 
 int run_slave(const SlaveOptions& options, Background& background) {
-    asio::io_context io(1);
+    // Never destroyed: its end would wait for a host name that nobody wants to know any more, as
+    // long as the resolver of the system takes.
+    auto& io = *new asio::io_context(1);
     Identity identity(options);
     std::unique_ptr<Role> role;
     ClusterView* view = nullptr;
@@ -115,15 +159,15 @@ int run_slave(const SlaveOptions& options, Background& background) {
     log_info(std::string("rpicluster-slave ") + version + " with the role " + options.role +
              " is " + options.name + page + "; state in " + options.folder.string());
     background.ready();
-    int code = exit_code::failed;
+    std::optional<int> code;
     asio::co_spawn(io, serve(options, identity, *role, view),
                    [&code](const std::exception_ptr& failure, int c) {
                        if (failure) std::rethrow_exception(failure);
                        code = c;
                    });
-    io.run();
+    while (!code) io.run_one();
     log_info("stopped");
-    return code;
+    return *code;
 }
 
 }  // namespace rpic

@@ -29,8 +29,13 @@ MachineFacts bounded(const MachineFacts& told) {
 
 std::map<std::string, std::string> bounded(const std::map<std::string, std::string>& told) {
     std::map<std::string, std::string> labels;
-    for (const auto& [key, value] : told)
-        if (labels.size() < limits::labels) labels[cut(key)] = cut(value);
+    std::size_t bytes = 0;
+    for (const auto& [key, value] : told) {
+        auto kept_key = cut(key);
+        auto kept_value = cut(value);
+        bytes += kept_key.size() + kept_value.size();
+        if (bytes <= limits::labels_bytes) labels[std::move(kept_key)] = std::move(kept_value);
+    }
     return labels;
 }
 
@@ -98,9 +103,10 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
             return Refusal{
                 "full", "the cluster is full: it has " + std::to_string(limits::nodes) + " nodes"};
         if (!copied_from.empty())
-            effects.push_back(Announce{true, "a second machine uses the key of node " +
-                                                 copied_from +
-                                                 " (a copied card?): it joins as a new node"});
+            effects.push_back(Announce{true,
+                                       "a second machine uses the key of node " + copied_from +
+                                           " (a copied card?): it joins as a new node",
+                                       "clone", std::string(known_id)});
         NodeRecord record;
         record.id = fresh.node_id;
         record.key_identity = fresh.key_identity;
@@ -155,7 +161,8 @@ void Cluster::on_plain_details(Instant now, SessionId session, const MachineFact
         replace_plain_predecessor(*node);
         rename(*node, wish);
         effects.push_back(
-            Announce{false, "plain node " + node->record.name + " joined from " + node->address});
+            Announce{false, "plain node " + node->record.name + " joined from " + node->address,
+                     "joined", node->address});
     }
     node->last_heard = now;
     touch(*node);
@@ -217,7 +224,8 @@ bool Cluster::remove(std::string_view name_or_id, Effects& effects) {
     effects.push_back(ForgetNode{record.id, record.key_identity});
     if (node->session != 0)
         effects.push_back(CloseSession{node->session, "removed", "this node was removed"});
-    effects.push_back(Announce{false, "node " + record.name + " was removed"});
+    effects.push_back(
+        Announce{false, "node " + record.name + " was removed", "removed", record.id});
     forget(record.id);
     return true;
 }
@@ -302,9 +310,14 @@ void Cluster::set_state(Node& node, NodeState state, std::string_view why, Effec
     // A plain peer is announced by its name, which it tells later; and in a storm of plain peers
     // the log must stay readable.
     if (same || (node.plain && !node.named)) return;
-    effects.push_back(Announce{state != NodeState::online, "node " + node.record.name + " is " +
-                                                               std::string(state_name(state)) +
-                                                               ": " + std::string(why)});
+    Announce announce;
+    announce.warning = state != NodeState::online;
+    announce.text = "node " + node.record.name + " is " + std::string(state_name(state)) + ": " +
+                    std::string(why);
+    announce.kind = state_name(state);
+    // A plain peer can be anybody; its address is all that can be counted by.
+    announce.about = node.plain ? node.address : node.record.id;
+    effects.push_back(std::move(announce));
 }
 
 void Cluster::forget(std::string id) {

@@ -35,6 +35,9 @@ struct CloseSession {
 struct Announce {
     bool warning = false;
     std::string text;
+    // Of one kind about one node or address a line is logged at once, then one a minute.
+    std::string kind;
+    std::string about;
 };
 
 using Effect = std::variant<SaveNode, ForgetNode, ForgetKey, CloseSession, Announce>;

@@ -236,31 +236,21 @@ TEST_CASE("a lock has one holder, whose process id is known") {
     const auto me = std::to_string(::getpid());
     {
         const FolderLock lock(scratch.path, "a master");
-        CHECK(FolderLock::holder(scratch.path) == ::getpid());
         CHECK(complaint([&] { FolderLock(scratch.path, "a slave"); }) ==
               "a slave runs already in " + scratch.path.string() + " (process " + me +
                   "): stop it or choose another --state-dir");
-        // Neither question nor refusal took the lock away or forgot the owner.
-        CHECK(FolderLock::holder(scratch.path) == ::getpid());
+        // The refusal neither took the lock away nor forgot the owner.
+        CHECK_THROWS_AS(FolderLock(scratch.path, "a slave"), AlreadyRunningError);
+        CHECK(contents(scratch.path / "lock") == me + "\n");
         CHECK(mode(scratch.path / "lock") == 0600);
     }
-    CHECK(FolderLock::holder(scratch.path) == 0);
     CHECK(contents(scratch.path / "lock") == me + "\n");  // the file stays, and means nothing
-    const FolderLock again(scratch.path, "a master");
-    CHECK(FolderLock::holder(scratch.path) == ::getpid());
-}
-
-TEST_CASE("asking for the holder of a lock makes no file") {
-    const Scratch scratch;
-    CHECK(FolderLock::holder(scratch.path) == 0);
-    CHECK(FolderLock::holder(scratch.path / "no such folder") == 0);
-    CHECK(scratch.entries() == 0);
+    CHECK_NOTHROW(FolderLock(scratch.path, "a master"));
 }
 
 TEST_CASE("a lock forgets what stood in its file before") {
     const Scratch scratch;
     put(scratch.path / "lock", "99999999999999999999 and more of it\n");
-    CHECK(FolderLock::holder(scratch.path) == 0);
     const FolderLock lock(scratch.path, "a master");
     CHECK(contents(scratch.path / "lock") == std::to_string(::getpid()) + "\n");
 }
@@ -286,11 +276,11 @@ TEST_CASE("the kernel drops a lock with its holder") {
     ::close(ready[1]);
     char byte = 0;
     REQUIRE(::read(ready[0], &byte, 1) == 1);
-    CHECK(FolderLock::holder(scratch.path) == child);
+    CHECK_THROWS_AS(FolderLock(scratch.path, "a master"), AlreadyRunningError);
     ::close(end[1]);
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
     CHECK(status == 0);
-    CHECK(FolderLock::holder(scratch.path) == 0);
+    CHECK_NOTHROW(FolderLock(scratch.path, "a master"));
     for (const int descriptor : {ready[0], end[0]}) ::close(descriptor);
 }
