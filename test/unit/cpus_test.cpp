@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "common/limits.hpp"
 #include "common/machine/machine.hpp"
 #include "test/unit/recorded_machine.hpp"
 
