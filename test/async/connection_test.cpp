@@ -1,5 +1,6 @@
 #include "common/connection.hpp"
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <catch2/catch.hpp>
 
@@ -266,4 +267,41 @@ TEST_CASE("a notification between two waits is not missed") {
     };
     test::run_all(io, waiter(), notifier());
     CHECK(woken == 2);
+}
+
+TEST_CASE("a peer that sends faster than it is served leaves turns to others") {
+    asio::io_context io;
+    test::Pair pair(io);
+    Connection connection(std::move(pair.far));
+    connection.set_frame_limits(limits::outbox_hard_bytes, 0);
+    const std::string flood(3 * limits::read_bytes, 'x');
+    pair.near.non_blocking(true);
+    REQUIRE(pair.near.write_some(asio::buffer(flood)) > 2 * limits::read_bytes);
+    bool others = false;
+    auto read = [&]() -> asio::awaitable<void> {
+        co_await connection.receive();
+        asio::post(io, [&] { others = true; });
+        co_await connection.receive();
+    };
+    test::run_all(io, read());
+    CHECK(others);
+}
+
+TEST_CASE("what a peer had sent before it was closed is not carried out any more") {
+    asio::io_context io;
+    test::Pair pair(io);
+    Connection connection(std::move(pair.far));
+    const std::string bytes = encode(HeartbeatAck{1}) + encode(HeartbeatAck{2});
+    asio::write(pair.near, asio::buffer(bytes));
+    const bool end = GENERATE(true, false);
+    auto read = [&]() -> asio::awaitable<void> {
+        Frame frame;
+        while (!connection.take_frame(frame)) co_await connection.receive();
+        if (end)
+            connection.end("removed");
+        else
+            connection.close("removed");
+        CHECK_FALSE(connection.take_frame(frame));
+    };
+    test::run_all(io, read());
 }

@@ -115,6 +115,21 @@ asio::awaitable<Connection> connect(const TestMaster& master, const TlsClient& t
     co_return link;
 }
 
+/// So many nodes that telling them all takes more than a connection's outbox may hold.
+constexpr std::size_t many_nodes = 2500;
+
+void add_many_nodes(TestMaster& master) {
+    const std::string text(limits::text_chars, 'c');
+    for (std::size_t i = 0; i < many_nodes; ++i) {
+        NodeRecord record;
+        record.id = random_hex(16);
+        record.name = "old-" + std::to_string(i);
+        record.machine = {text, text, text, text, 4, 1 << 30, text, text};
+        master.context.cluster.restore(record);
+    }
+    REQUIRE(many_nodes * 7 * text.size() > limits::outbox_hard_bytes);
+}
+
 /// The reason why the peer ended, after what it still said.
 asio::awaitable<std::string> end_of(Connection& link) {
     std::string reason;
@@ -267,13 +282,7 @@ TEST_CASE("what a node says is checked: unknown types, wrong shapes, things it m
 TEST_CASE("a watcher sees the whole picture in pages, then changes, then who is gone") {
     TestMaster master;
     master.run([](TestMaster& m) -> asio::awaitable<void> {
-        for (int i = 0; i < 200; ++i) {
-            NodeRecord record;
-            record.id = random_hex(16);
-            record.name = "old-" + std::to_string(i);
-            record.machine.cpu = std::string(200, 'c');
-            m.context.cluster.restore(record);
-        }
+        add_many_nodes(m);
         const TlsClient join(m.join_key());
         Connection web = co_await connect(m, join);
         auto hello = node_hello("web");
@@ -299,7 +308,7 @@ TEST_CASE("a watcher sees the whole picture in pages, then changes, then who is 
                     complete = changed->complete;
                 }
             }
-            CHECK(nodes == 201);
+            CHECK(nodes == many_nodes + 1);
             CHECK(pages > 1);
             Effects effects;
             m.context.cluster.remove("old-7", effects);
@@ -456,4 +465,38 @@ TEST_CASE("what the master acknowledged is there after a restart") {
     REQUIRE(context.cluster.find("pi1") != nullptr);
     CHECK(context.cluster.find("pi1")->record.machine.cpu == "quote \" and \xC3\xB6");
     CHECK(context.cluster.find("pi1")->state == NodeState::suspect);
+}
+
+TEST_CASE("a list that is larger than an outbox reaches a client that reads") {
+    TestMaster master;
+    master.run([](TestMaster& m) -> asio::awaitable<void> {
+        add_many_nodes(m);
+        const TlsClient admin(m.admin_key());
+        Connection client = co_await connect(m, admin);
+        client.send(client_hello());
+        co_await receive<ToClient>(client);
+        client.send(ListNodes{1});
+        std::size_t nodes = 0;
+        for (bool more = true; more;) {
+            const auto message = co_await receive<ToClient>(client);
+            nodes += std::get<NodeList>(message).nodes.size();
+            more = std::get<NodeList>(message).more;
+        }
+        CHECK(nodes == many_nodes);
+    }(master));
+}
+
+TEST_CASE("a token that is revoked between handshake and hello opens nothing") {
+    TestMaster master;
+    master.run([](TestMaster& m) -> asio::awaitable<void> {
+        StoreBatch batch;
+        const auto record = add_key(m.context, "admin", "ann", "", batch);
+        const TlsClient token(record.key);
+        Connection client = co_await connect(m, token);
+        m.context.keyring.drop(record.identity);
+        client.send(client_hello());
+        const auto reason = co_await end_of(client);
+        CHECK(reason == "closed by the peer");
+        CHECK(m.context.clients == 0);
+    }(master));
 }
