@@ -245,9 +245,12 @@ class Elsewhere(SystemTest):
             self.assertEqual(self.get(path, "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE")[0], 401, path)
         token = self.cluster.cli_json("token", "create", "--role", "viewer", "--name",
                                       "tablet")["token"]
-        status, body = self.get("/api/v1/nodes", token)
-        self.assertEqual(status, 200)
-        self.assertEqual([node["name"] for node in json.loads(body)["nodes"]], ["web"])
+
+        def names():
+            status, body = self.get("/api/v1/nodes", token)
+            self.assertEqual(status, 200)
+            return [node["name"] for node in json.loads(body)["nodes"]]
+        wait_for(lambda: names() == ["web"], 5, "the webserver knows itself")
         self.cluster.cli_ok("token", "revoke", "tablet")
         wait_for(lambda: self.get("/api/v1/nodes", token)[0] == 401, 20, "it is revoked")
 
