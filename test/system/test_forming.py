@@ -144,8 +144,9 @@ class Forming(SystemTest):
     def test_copy_of_a_state_dir_on_the_same_board(self):
         """The new link replaces the old one, and the two do not fight over it."""
         master = self.cluster.start_master()
-        self.cluster.start_slave("pi1")
+        slave = self.cluster.start_slave("pi1")
         before = self.cluster.wait_online("pi1")["pi1"]
+        self.wait_log(slave, "joined the cluster")  # only then its key is on disk
         shutil.copytree(self.cluster.slave_state("pi1"), self.cluster.slave_state("copy"))
         self.cluster.start_slave("copy", "--name", "pi1")
         wait_for(lambda: self.cluster.nodes()["pi1"]["address"] != before["address"], 10,
