@@ -196,6 +196,10 @@ class Cluster:
 
     # ------------------------------------------------------------------------------------ programs
 
+    def sanitized(self) -> bool:
+        """Built with AddressSanitizer: far more memory, and nothing may be preloaded before it."""
+        return b"libasan.so" in (self.bin / "rpicluster-master").read_bytes()
+
     def environment(self, extra: dict | None = None) -> dict:
         """No setting and no home of the user who runs the tests may leak in."""
         env = {name: value for name, value in os.environ.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import platform
+import shutil
 import signal
 import socket
 import time
@@ -128,6 +129,31 @@ class Forming(SystemTest):
                                "--key-file", self.cluster.join_key_file())
         nodes = self.cluster.wait_online("pi", "pi-2", "pi-3")
         self.assertEqual(len({node["id"] for node in nodes.values()}), 3)
+
+    def test_new_name_for_a_known_node(self):
+        self.cluster.start_master()
+        common = ["--state-dir", self.cluster.slave_state("x"), "--master",
+                  f"127.0.0.1:{self.cluster.port}", "--key-file", self.cluster.join_key_file()]
+        slave = self.cluster.start("rpicluster-slave", *common, "--name", "shelf")
+        before = self.cluster.wait_online("shelf")["shelf"]
+        slave.stop()
+        self.cluster.start("rpicluster-slave", *common, "--name", "kitchen")
+        self.assertEqual(self.cluster.wait_online("kitchen")["kitchen"]["id"], before["id"])
+        self.assertEqual(list(self.cluster.nodes()), ["kitchen"])
+
+    def test_copy_of_a_state_dir_on_the_same_board(self):
+        """The new link replaces the old one, and the two do not fight over it."""
+        master = self.cluster.start_master()
+        slave = self.cluster.start_slave("pi1")
+        before = self.cluster.wait_online("pi1")["pi1"]
+        self.wait_log(slave, "joined the cluster")  # only then its key is on disk
+        shutil.copytree(self.cluster.slave_state("pi1"), self.cluster.slave_state("copy"))
+        self.cluster.start_slave("copy", "--name", "pi1")
+        wait_for(lambda: self.cluster.nodes()["pi1"]["address"] != before["address"], 10,
+                 "the copy has the link")
+        holds_for(lambda: list(self.cluster.nodes()) == ["pi1"], 5, "it is one node")
+        self.assertEqual(self.cluster.wait_state("pi1", "online")["id"], before["id"])
+        self.assertLess(len(master.log_lines("pi1")), 12, master.log())
 
     def test_ipv6(self):
         try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
 import socket
+import ssl
+import unittest
 
 from cluster import SystemTest, free_port, is_listening, time_limit, wait_for
 from plain_peer import PlainPeer
@@ -197,6 +200,76 @@ class Web(SystemTest):
         self.assertEqual(self.request("GET", "/")[0], 200)
         with self.assertRaises(OSError):  # only on 127.0.0.1
             socket.create_connection(("127.0.0.2", 8123), timeout=2).close()
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback; no packet to it leaves the machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing: this only asks for the route
+        except OSError:
+            raise unittest.SkipTest("this machine has only loopback") from None
+        return probe.getsockname()[0]
+
+
+class Elsewhere(SystemTest):
+    """A browser on another machine: HTTPS and a token. An own address that is not loopback counts
+    as elsewhere."""
+
+    def setUp(self):
+        super().setUp()
+        self.address = own_address()
+        self.cluster.start_master()
+        self.web, self.port = self.cluster.start_webserver("web", "--web-bind", "0.0.0.0")
+        self.cluster.wait_online("web")
+        self.context = ssl.create_default_context()
+        self.context.check_hostname = False
+        self.context.verify_mode = ssl.CERT_NONE
+
+    def get(self, path: str, token: str = "") -> tuple:
+        connection = http.client.HTTPSConnection(self.address, self.port, timeout=10,
+                                                 context=self.context)
+        try:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def test_token_is_needed(self):
+        for path in ("/", "/api/v1/nodes", "/api/v1/master", "/api/v1/events"):
+            status, body = self.get(path)
+            self.assertEqual(status, 401, path)
+            self.assertNotIn(socket.gethostname().encode() + b'"', body)
+            self.assertEqual(self.get(path, "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE")[0], 401, path)
+        token = self.cluster.cli_json("token", "create", "--role", "viewer", "--name",
+                                      "tablet")["token"]
+
+        def names():
+            status, body = self.get("/api/v1/nodes", token)
+            self.assertEqual(status, 200)
+            return [node["name"] for node in json.loads(body)["nodes"]]
+        wait_for(lambda: names() == ["web"], 5, "the webserver knows itself")
+        self.cluster.cli_ok("token", "revoke", "tablet")
+        wait_for(lambda: self.get("/api/v1/nodes", token)[0] == 401, 20, "it is revoked")
+
+    def test_keys_of_nodes_are_no_tokens(self):
+        join_key = self.cluster.cli_json("token")["join_key"]
+        self.assertEqual(self.get("/api/v1/nodes", join_key)[0], 401)
+
+    def test_plain_http_is_not_served(self):
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=10)
+        self.addCleanup(connection.close)
+        connection.request("GET", "/api/v1/nodes")
+        answer = connection.getresponse()
+        self.assertIn(answer.status, (301, 302, 307, 308, 400, 403))
+        self.assertNotIn(b"nodes\"", answer.read())
+
+    def test_fingerprint_of_the_certificate_is_in_the_log(self):
+        served = ssl.get_server_certificate((self.address, self.port))
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(served)).hexdigest()
+        self.assertIn(digest, self.web.log().replace(":", "").lower())
 
 
 class Bind(SystemTest):
