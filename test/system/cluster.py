@@ -345,8 +345,12 @@ class Cluster:
     def background(self, program: str) -> list:
         """Ids of the processes of this program which nobody here is the parent of (--ensure)."""
         known = {entry.pid for entry in self.programs}
-        return [pid for pid, command in processes_with_environment(self.marker)
-                if pid not in known and program in command.split()[0]]
+        found = []
+        for pid, command in processes_with_environment(self.marker):
+            path = pathlib.Path(command.split(" --")[0])  # which may hold a space
+            if pid not in known and path.name == program:
+                found.append(pid)
+        return found
 
     def adopt(self, pid: int) -> None:
         """This background process is meant to be there: ended with the cluster, no complaint."""
