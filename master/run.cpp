@@ -41,21 +41,22 @@ asio::awaitable<void> tick(Context& context) {
     }
 }
 
-/// Returns when all that the start has made is on disk: from then on others find keys and address.
-asio::awaitable<void> record_start(Context& context, const Listener& listener) {
+/// Accepts peers once all that the start has made is on disk: whoever is told that the master runs
+/// finds its keys and its address.
+asio::awaitable<void> listen(Context& context, Listener& listener, Background& background) {
     StoreBatch batch;
     batch.emplace_back(PutSecretFile{context.address_file(), listener.local_address() + "\n"});
     co_await context.store.commit(std::move(batch));
+    background.ready();
+    co_await listener.run();
 }
 
 asio::awaitable<int> serve(Context& context, Listener& listener, Background& background) {
     int code = exit_code::failed;
     std::string reason;
     try {
-        co_await until_first_failure(record_start(context, listener), context.store.run());
-        background.ready();
-        co_await until_first_failure(listener.run(), tick(context), context.store.run(),
-                                     wait_for_stop());
+        co_await until_first_failure(listen(context, listener, background), tick(context),
+                                     context.store.run(), wait_for_stop());
     } catch (const StopRequest& stop) {
         code = exit_code::ok;
         reason = stop.signal;
