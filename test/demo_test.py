@@ -6,6 +6,7 @@ Ends with one line, `N passed, N failed`, like every suite of scripts/test.
 """
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import signal
@@ -16,6 +17,16 @@ import time
 
 DEMO = pathlib.Path(__file__).resolve().parent.parent / "scripts" / "demo"
 TIME_LIMIT = 600  # seconds; the first one may have to build
+
+
+demos = set()  # that run now
+
+
+def give_up(*_):
+    """Ends the demos, which clean up behind themselves and count as failed."""
+    for demo in list(demos):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(demo.pid, signal.SIGTERM)
 
 
 def processes_of(session):
@@ -46,6 +57,7 @@ def run(arguments, expected_code, until=None, signals=()):
             start_new_session=True,
             text=True,
         )
+        demos.add(demo)
         output = ""
         for line in demo.stdout:
             output += line
@@ -53,6 +65,7 @@ def run(arguments, expected_code, until=None, signals=()):
                 for number in signals:
                     os.killpg(demo.pid, number)
         code = demo.wait()
+        demos.discard(demo)
         wrong = [f"still running: {process}" for process in processes_of(demo.pid)]
         wrong += [f"left behind: {name}" for name in os.listdir(folder)]
         if code != expected_code:
@@ -78,6 +91,8 @@ CASES = {
 
 
 def main():
+    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, give_up)
     signal.alarm(TIME_LIMIT)
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(len(CASES)) as pool:
