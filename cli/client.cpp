@@ -10,6 +10,11 @@
 
 namespace rpic {
 
+asio::io_context& Client::loop() {
+    static auto* const io = new asio::io_context(1);
+    return *io;
+}
+
 /// Runs one piece of asynchronous work to its end: a command does one thing at a time.
 template <class Result>
 Result Client::run(asio::awaitable<Result> work) {

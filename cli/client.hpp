@@ -61,7 +61,8 @@ class Client {
     Result run(asio::awaitable<Result> work);
 
     // Never destroyed: its end would wait for the system's resolver, however long that takes.
-    asio::io_context& io_ = *new asio::io_context(1);
+    static asio::io_context& loop();
+    asio::io_context& io_ = loop();
     TlsClient tls_;
     std::string master_;
     std::optional<Connection> connection_;

@@ -33,16 +33,6 @@ std::optional<Login> read_login(const std::filesystem::path& state) {
     return Login{*master, key};
 }
 
-std::string read_key(const std::filesystem::path& path) {
-    const auto text = read_file_if_there(path, limits::key_file_bytes);
-    if (!text) return {};
-    const auto key = canonical_key(*text);
-    if (key.empty())
-        throw ConfigError(path.string() +
-                          " holds no key: expected five groups of five letters and digits");
-    return key;
-}
-
 std::optional<HostPort> local_master(const std::filesystem::path& state) {
     const auto text = read_file_if_there(state / "master" / "address", limits::key_file_bytes);
     return text ? parse_host_port(trim(*text), default_port) : std::nullopt;
@@ -71,7 +61,7 @@ Credentials find_credentials(const Settings& settings) {
     Credentials credentials;
     credentials.master = find_master(settings);
     if (const auto& file = settings.text("key-file"); !file.empty()) {
-        credentials.key = read_key(file);
+        credentials.key = read_key_file(file);
         credentials.key_origin = file;
         if (credentials.key.empty()) throw ConfigError("cannot find the key file " + file);
         return credentials;
@@ -83,7 +73,7 @@ Credentials find_credentials(const Settings& settings) {
         return credentials;
     }
     const auto own = state / "master" / "admin.key";
-    credentials.key = read_key(own);
+    credentials.key = read_key_file(own);
     credentials.key_origin = own.string();
     if (credentials.key.empty())
         throw ConfigError(

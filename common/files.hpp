@@ -18,6 +18,10 @@ std::optional<std::string> read_file_if_there(const std::filesystem::path& path,
 /// never a part (write, fsync, rename, fsync of the folder). Throws ConfigError.
 void write_secret(const std::filesystem::path& path, std::string_view text);
 
+/// The key in a file that holds nothing else, in its canonical form (keys.hpp); empty if there is
+/// no such file. Throws ConfigError if what it holds is no key.
+std::string read_key_file(const std::filesystem::path& path);
+
 /// Makes a folder of mode 0700, and its parents; one that is there already becomes 0700 too, unless
 /// it is shared (sticky, as /tmp is). Throws ConfigError if that cannot be, or if nothing can be
 /// written there.

@@ -11,20 +11,10 @@ namespace {
 
 constexpr const char* node_key_file = "node.key";
 
-std::string read_key(const std::filesystem::path& path) {
-    const auto text = read_file_if_there(path, limits::key_file_bytes);
-    if (!text) return {};
-    const auto key = canonical_key(*text);
-    if (key.empty())
-        throw ConfigError(path.string() +
-                          " holds no key: expected five groups of five letters and digits");
-    return key;
-}
-
 }  // namespace
 
 Identity::Identity(const SlaveOptions& options) : options_(options) {
-    node_key_ = read_key(options.folder / node_key_file);
+    node_key_ = read_key_file(options.folder / node_key_file);
 }
 
 std::string Identity::key() const {
@@ -33,13 +23,13 @@ std::string Identity::key() const {
 
 std::string Identity::join_key() const {
     if (!options_.key_file.empty()) {
-        auto key = read_key(options_.key_file);
+        auto key = read_key_file(options_.key_file);
         if (key.empty())
             throw ConfigError("cannot find the key file " + options_.key_file +
                               ": write into it what \"rpicluster token\" prints on the master");
         return key;
     }
-    auto key = read_key(options_.state / "master" / "join.key");
+    auto key = read_key_file(options_.state / "master" / "join.key");
     if (key.empty())
         throw ConfigError(
             "no key to join with: run \"rpicluster token\" on the master, put what it prints into "

@@ -139,7 +139,8 @@ asio::awaitable<int> serve(const SlaveOptions& options, Identity& identity, Role
 int run_slave(const SlaveOptions& options, Background& background) {
     // Never destroyed: its end would wait for a host name that nobody wants to know any more, as
     // long as the resolver of the system takes.
-    auto& io = *new asio::io_context(1);
+    static auto* const kept = new asio::io_context(1);
+    auto& io = *kept;
     Identity identity(options);
     std::unique_ptr<Role> role;
     ClusterView* view = nullptr;
