@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -68,9 +69,16 @@ def holds_for(predicate, seconds: float, what: str) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has, below those that the kernel gives to outgoing connections: one of these
+    could be taken by a neighbour's connection before the program under test has bound it."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as limits:
+        first_outgoing = int(limits.read().split()[0])
+    for _ in range(100):
+        port = random.randrange(10000, max(first_outgoing, 10001))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise AssertionError("no free port found in 100 attempts")
 
 
 def is_listening(port: int) -> bool:
