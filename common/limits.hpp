@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 /// Every limit of the system, in one page. Each has a name, a consequence (in its comment) and a
 /// counter where the limit is enforced. `rpicluster status -o json` shows the counters.
@@ -74,6 +75,43 @@ inline constexpr auto master_silence = 15s;  // a slave that hears nothing for s
 
 // Health: a node at or above this temperature is shown as unwell.
 inline constexpr double hot_celsius = 80;
+
+// Jobs.
+inline constexpr std::int64_t tasks_per_job = 1'000'000;  // more: the submit is refused
+inline constexpr std::size_t unfinished_jobs = 100'000;   // more: the submit is refused
+inline constexpr std::size_t job_spec_bytes = 40 * 1024;  // as JSON; more: refused
+inline constexpr std::int64_t job_cpus = 4096;            // of one task; more: refused
+inline constexpr std::int64_t job_retries = 1000;         // more: refused
+inline constexpr std::size_t job_dependencies = 256;      // more: refused
+inline constexpr std::size_t item_bytes = 32 * 1024;      // of one item; more: refused
+inline constexpr std::size_t where_chars = 2048;          // of an expression; more: refused
+inline constexpr int where_depth = 32;                    // nested deeper: refused
+inline constexpr auto lost_after_stop = 120s;             // default under on_disconnect=stop
+inline constexpr auto lost_after_stop_min = 60s;          // less: refused
+inline constexpr int live_attempts = 2;                   // of a task; the oldest gives way
+inline constexpr int poison_deaths = 3;  // nodes or runners that died with a task: it fails
+inline constexpr auto retry_first = 1s;  // doubling ...
+inline constexpr auto retry_max = 60s;   // ... up to this
+inline constexpr std::size_t events_kept = 10'000;        // in memory; older ones are forgotten
+inline constexpr std::size_t placements_per_turn = 4096;  // the rest waits for the next turn
+inline constexpr std::size_t shapes_per_turn = 256;       // likewise: kinds of waiting jobs
+inline constexpr auto ahead_work = 50ms;                  // measured work that waits on a node
+inline constexpr auto turn_gather = 15ms;  // under load a turn's records wait so long for others
+inline constexpr std::int64_t free_disk_bytes = 64 * 1024 * 1024;  // less: submits are refused
+inline constexpr int quarantine_failures = 3;  // tasks in a row that a node failed and another did
+
+// What a task prints.
+inline constexpr std::size_t output_bytes = 64 * 1024 * 1024;  // of an attempt; then a note
+inline constexpr std::size_t inline_output_bytes = 64 * 1024;  // more: kept in a file of its own
+inline constexpr auto output_wait = 10s;  // a reader that waits for output asks again after it
+
+// Files that travel.
+inline constexpr std::size_t chunk_bytes = 256 * 1024;             // of one request
+inline constexpr std::int64_t blob_bytes = std::int64_t{1} << 40;  // of one file; more: refused
+inline constexpr std::size_t manifest_bytes = 64 * 1024 * 1024;    // of a list of files; refused
+inline constexpr std::size_t path_bytes = 4096;                    // of a path in it; refused
+inline constexpr std::size_t blobs_per_request = 500;              // asked about at once
+inline constexpr auto bulk_idle = 15s;  // a bulk link that carries nothing is closed
 
 // Reconnecting.
 inline constexpr auto reconnect_first = 200ms;

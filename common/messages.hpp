@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "common/job_messages.hpp"
+
 /// Everything that travels between the programs of one cluster, as plain structs, in one page.
 ///
 /// On the wire a message is {"type": T, "payload": P} ended by one "\r"; T is `type_name`, P an
@@ -79,11 +81,18 @@ struct NodeView {
     std::optional<double> last_seen_seconds;  // since the last byte from it; null: not since the
                                               // master started
     std::int64_t running_tasks = 0;
+    std::int64_t waiting_tasks = 0;  // queued ahead on it
+    double free_cpus = 0;
+    std::int64_t free_memory_bytes = 0;
+    std::map<std::string, std::int64_t> resources;
+    std::string isolation;        // of tasks: user | none; empty for nodes that run none
+    std::optional<double> speed;  // measured, relative to the mean of the cluster
 };
 BOOST_DESCRIBE_STRUCT(NodeView, (),
                       (id, name, state, draining, quarantined, unwell, role, plain, address,
                        hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel, version,
-                       cpus, memory_bytes, labels, vitals, last_seen_seconds, running_tasks))
+                       cpus, memory_bytes, labels, vitals, last_seen_seconds, running_tasks,
+                       waiting_tasks, free_cpus, free_memory_bytes, resources, isolation, speed))
 
 /// The master as people and scripts see it: the `master` of the HTTP API.
 struct MasterView {
@@ -114,10 +123,12 @@ struct Hello {
     std::int64_t cpus = 0;          // offered to jobs
     std::int64_t memory_bytes = 0;  // likewise
     std::map<std::string, std::string> labels;
+    std::map<std::string, std::int64_t> resources;  // named ones, offered to jobs
+    std::string isolation;                          // of tasks: user | none
 };
 BOOST_DESCRIBE_STRUCT(Hello, (),
                       (version, protocol, peer, role, name, fingerprint, boot_id, heartbeat_seconds,
-                       machine, cpus, memory_bytes, labels))
+                       machine, cpus, memory_bytes, labels, resources, isolation))
 
 /// The master's answer to a hello that it accepts.
 struct Welcome {
@@ -128,9 +139,10 @@ struct Welcome {
     // The rest is for nodes.
     std::string node_id;
     std::string name;
-    std::string node_key;  // only after a join: the key of this node from now on
+    std::string node_key;    // only after a join: the key of this node from now on
+    std::int64_t epoch = 0;  // of the store: grows when a backup is restored
 };
-BOOST_DESCRIBE_STRUCT(Welcome, (), (version, protocol, cluster, node_id, name, node_key))
+BOOST_DESCRIBE_STRUCT(Welcome, (), (version, protocol, cluster, node_id, name, node_key, epoch))
 
 /// A node has its key on disk: only now may the master count on it.
 struct KeyStored {
@@ -337,12 +349,23 @@ BOOST_DESCRIBE_STRUCT(Failed, (), (id, code, reason))
 
 // ----------------------------------------------------------------------- who may say what to whom
 
-using FromNode = std::variant<Heartbeat, KeyStored, Bye, Watch, CheckToken>;
-using ToNode = std::variant<Welcome, Refused, BadMessage, HeartbeatAck, NodesChanged, MasterChanged,
-                            TokenChecked>;
-using FromClient = std::variant<ListNodes, GetStatus, GetJoinKey, CreateToken, ListTokens,
-                                RevokeToken, RemoveNode, Bye>;
-using ToClient = std::variant<Welcome, Refused, BadMessage, NodeList, Status, JoinKey, TokenCreated,
-                              TokenList, Done, Failed>;
+using FromNode = std::variant<Heartbeat, AttemptsEnded, AttemptsStarted, AttemptsRetracted, Resync,
+                              KeyStored, Bye, Watch, CheckToken>;
+using ToNode =
+    std::variant<Welcome, Refused, BadMessage, HeartbeatAck, StartTasks, StopAttempts, AckAttempts,
+                 Resynced, DropJob, OpenBulk, Power, NodesChanged, MasterChanged, TokenChecked>;
+using FromClient =
+    std::variant<ListNodes, GetStatus, GetJoinKey, CreateToken, ListTokens, RevokeToken, RemoveNode,
+                 Submit, ListJobs, GetJob, CancelJobs, RetryJob, HoldJobs, SetPriority, ExplainJob,
+                 WatchJobs, WatchEvents, ChangeNode, HaveBlobs, PutChunk, GetChunk, ReadOutput,
+                 MakeBackup, Bye>;
+using ToClient =
+    std::variant<Welcome, Refused, BadMessage, NodeList, Status, JoinKey, TokenCreated, TokenList,
+                 Submitted, JobList, JobDetail, TaskList, Explanation, EventList, MissingBlobs,
+                 ChunkStored, Chunk, Output, BackupMade, Done, Failed>;
+// The bulk link of a node, which has said `bulk` as its first message.
+using FromBulk = std::variant<HaveBlobs, PutChunk, GetChunk, Output, Failed, Bye>;
+using ToBulk =
+    std::variant<MissingBlobs, ChunkStored, Chunk, ReadOutput, Refused, BadMessage, Failed>;
 
 }  // namespace rpic

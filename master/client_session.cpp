@@ -218,6 +218,11 @@ class Client {
 
     void operator()(const Bye&) { throw DisconnectionError("it said goodbye"); }
 
+    template <class Request>
+    void operator()(const Request&) {
+        throw RequestError{"bad_request", "not yet"};
+    }
+
     void finish(std::int64_t id) {
         Done answer;
         answer.id = id;

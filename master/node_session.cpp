@@ -34,6 +34,9 @@ class NodeVisitor {
         throw DisconnectionError("it said goodbye: " + printable(bye.reason, limits::text_chars));
     }
 
+    template <class Message>
+    void operator()(const Message&) {}
+
     void operator()(const Watch&) {
         if (!web_) return forbid("watch");
         place_.session().watching = true;

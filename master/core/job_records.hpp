@@ -1,0 +1,87 @@
+#pragma once
+
+#include <boost/describe/class.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What of a job outlives the master.
+///
+/// A task is known by its position, 0 to size - 1, and shown by its index: first + position * step.
+/// A task without any record is queued, or cancelled if its job is. One with a result has ended
+/// with its newest result, unless it has a TaskRecord too: then it was taken up again.
+namespace rpic {
+
+using JobId = std::int64_t;     // 1, 2, 3 ...; never used twice
+using Position = std::int64_t;  // of a task in its job
+
+/// The part of a job that changes. The rest is its JobSpec.
+struct JobStatus {
+    JobId id = 0;
+    std::string submitter;  // name of the key
+    std::int64_t priority = 0;
+    std::int64_t size = 1;
+    std::int64_t first = 0;  // index of the first task
+    std::int64_t step = 1;
+    std::int64_t task_limit = 0;  // so many at once; 0: no limit
+    bool held = false;
+    bool cancelled = false;  // tasks without a result are cancelled
+    bool ended = false;
+    std::string reason;             // why it was cancelled or failed as a whole
+    std::int64_t submitted_at = 0;  // seconds since 1970, for display
+    std::int64_t finished_at = 0;
+    std::int64_t done = 0;  // of an ended job
+    std::int64_t failed = 0;
+    std::int64_t last_attempt = 0;  // numbers up to this one may have been given to its tasks
+
+    bool operator==(const JobStatus&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(JobStatus, (),
+                      (id, submitter, priority, size, first, step, task_limit, held, cancelled,
+                       ended, reason, submitted_at, finished_at, done, failed, last_attempt))
+
+/// An attempt that may be running.
+struct LiveAttempt {
+    std::int64_t number = 0;
+    std::string node;             // id
+    std::int64_t started_at = 0;  // seconds since 1970, for display
+
+    bool operator==(const LiveAttempt&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(LiveAttempt, (), (number, node, started_at))
+
+/// A task that has begun and has not ended.
+struct TaskRecord {
+    JobId job = 0;
+    Position position = 0;
+    std::int64_t last_attempt = 0;  // highest number given
+    std::int64_t failures = 0;      // count against --retries
+    std::int64_t deaths = 0;        // of nodes and runners
+    std::string avoid;              // id of the node where it failed last
+    std::vector<LiveAttempt> live;  // limits::live_attempts at most
+
+    bool operator==(const TaskRecord&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(TaskRecord, (), (job, position, last_attempt, failures, deaths, avoid, live))
+
+/// How a task ended. Where its output lies is the store's business.
+struct TaskResult {
+    JobId job = 0;
+    Position position = 0;
+    std::string state;  // done | failed | cancelled
+    std::string node;   // name
+    std::int64_t attempt = 0;
+    std::optional<std::int64_t> exit_code;
+    std::optional<std::int64_t> signal;
+    std::string reason;
+    std::int64_t started_at_ms = 0;  // since 1970, for display; 0: it never ran
+    double duration_seconds = 0;
+    double cpu_seconds = 0;
+    std::int64_t max_rss_bytes = 0;
+    std::int64_t output_bytes = 0;
+    std::string output_blob;  // an output that came as a blob
+    std::string files;        // manifest, a blob
+};
+
+}  // namespace rpic
