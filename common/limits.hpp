@@ -43,6 +43,7 @@ inline constexpr std::size_t name_chars = 63;   // names of nodes and tokens: a 
 inline constexpr std::size_t text_chars = 256;  // hostname, CPU model, reasons
 inline constexpr std::size_t labels_bytes =
     4096;  // all labels of a node together: more are dropped
+inline constexpr std::size_t node_resources = 64;  // named ones of a node: more are dropped
 inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into the log
 inline constexpr std::size_t log_line_chars = 512;  // of a line that a peer can cause: cut
 
@@ -74,11 +75,13 @@ inline constexpr auto lost_after_master_start = 90s;
 inline constexpr auto master_silence = 15s;  // a slave that hears nothing for so long reconnects
 
 // Health: a node at or above this temperature is shown as unwell.
-inline constexpr double hot_celsius = 80;
+inline constexpr double hot_celsius = 80;     // ... and gets no new work
+inline constexpr double cooled_celsius = 75;  // until it is below this one
+inline constexpr double warm_celsius = 70;    // it is chosen later than a cool one
 
 // Jobs.
 inline constexpr std::int64_t tasks_per_job = 1'000'000;        // more: the submit is refused
-inline constexpr std::size_t unfinished_jobs = 100'000;         // more: the submit is refused
+inline constexpr std::size_t jobs = 100'000;  // ended ones too; more: refused
 inline constexpr std::int64_t array_index = 1'000'000'000'000;  // of a task; above: refused
 inline constexpr std::size_t selector_ranges = 4096;            // of a selector; more: refused
 inline constexpr std::size_t command_bytes = 1024 * 1024;  // with its item; more: cannot be run
@@ -92,6 +95,7 @@ inline constexpr std::size_t item_bytes = 32 * 1024;            // of one item; 
 inline constexpr std::size_t where_chars = 2048;                // of an expression; more: refused
 inline constexpr int where_depth = 32;                          // nested deeper: refused
 inline constexpr auto lost_after_stop = 120s;                   // default under on_disconnect=stop
+inline constexpr auto stop_kill_time = 8s;  // that a node needs at most to see and end a lease
 inline constexpr auto lost_after_stop_min = 60s;                // less: refused
 inline constexpr int live_attempts = 2;                         // of a task; the oldest gives way
 inline constexpr int poison_deaths = 3;  // nodes or runners that died with a task: it fails
@@ -101,6 +105,7 @@ inline constexpr std::size_t events_kept = 10'000;        // in memory; older on
 inline constexpr std::size_t placements_per_turn = 4096;  // the rest waits for the next turn
 inline constexpr std::size_t shapes_per_turn = 256;       // likewise: kinds of waiting jobs
 inline constexpr auto ahead_work = 50ms;                  // measured work that waits on a node
+inline constexpr std::int64_t ahead_tasks = 512;           // of a node, whatever they take
 inline constexpr auto turn_gather = 15ms;  // under load a turn's records wait so long for others
 inline constexpr std::int64_t free_disk_bytes = 64 * 1024 * 1024;  // less: submits are refused
 inline constexpr int quarantine_failures = 3;  // tasks in a row that a node failed and another did

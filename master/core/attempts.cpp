@@ -264,7 +264,7 @@ void Jobs::on_ended(Moment now, SessionId session, const AttemptReport& report,
     else
         on_failure(now, *job, *position, *worker, std::move(result), report, output, effects);
     effects.push_back(OrderAck{session, key});
-    finish_drain(now, *worker, effects);
+    finish_drain(*worker, effects);
 }
 
 void Jobs::on_success(Moment now, Job& job, Position position, Worker& worker, TaskResult result,

@@ -235,13 +235,15 @@ std::string check_spec(const JobSpec& spec, std::int64_t item_count, JobStatus& 
     const int kinds = !spec.array.empty() + !spec.items.empty() + !spec.on_each.empty();
     if (kinds > 1) return "a job has an array, a list of items or a list of nodes, not two of these";
     if (!spec.array.empty()) {
-        std::string complaint;
-        const auto range = ArrayRange::parse(spec.array, complaint);
-        if (!range) return "array: " + complaint;
-        status.first = range->first;
-        status.step = range->step;
-        status.size = range->size();
-        status.task_limit = range->limit;
+        try {
+            const auto range = ArrayRange::parse(spec.array);
+            status.first = range.first;
+            status.step = range.step;
+            status.size = range.size();
+            status.task_limit = range.limit;
+        } catch (const SyntaxError& error) {
+            return std::string("array: ") + error.what();
+        }
     } else if (!spec.items.empty()) {
         if (item_count < 1) return "the list of items is empty";
         if (item_count > limits::tasks_per_job)

@@ -39,6 +39,7 @@ struct Attempt {
     bool requeue = false;           // ... to be run elsewhere
     std::int64_t started_at = 0;    // seconds since 1970, for display
     Instant since{};                // when it was ordered, or when it started
+    Instant expires{};              // detached, of a `stop` job: when it has certainly ended
 };
 
 /// A task that has begun and has not ended. Most tasks of a large array are never more than a byte.

@@ -113,6 +113,18 @@ void Jobs::restore(const TaskRecord& record) {
 }
 
 void Jobs::restored(Moment now, Effects& effects) {
+    last_ = now;
+    std::vector<std::string> gone;
+    for (auto& [id, worker] : workers_) {
+        worker.node = cluster_.find(id);
+        if (worker.node == nullptr) gone.push_back(id);
+    }
+    for (const auto& id : gone) {
+        Node removed;
+        removed.record.id = id;
+        detach_all(now, workers_[id], removed, effects);
+        workers_.erase(id);
+    }
     std::vector<Job*> jobs;
     for (auto& [id, job] : jobs_)
         if (!job->ended()) jobs.push_back(job.get());

@@ -41,16 +41,17 @@ BOOST_DESCRIBE_STRUCT(JobCounters, (),
 ///
 /// Its files: jobs.cpp (what users ask), attempts.cpp (what nodes report), workers.cpp (nodes that
 /// come and go), placement.cpp (which task goes where), explain.cpp (why one waits).
-class Jobs {
+class Jobs : public NodeListener {
   public:
     struct Start {
-        Instant at;
-        std::int64_t epoch = 1;     // of the store
+        Instant at{};
+        std::int64_t epoch = 1;  // of the store
         JobId next_job = 1;
-        Duration lost_after_start;  // for contacts from before the master's start
+        Duration lost_after_start{};  // for contacts from before the master's start
     };
     Jobs(Cluster& cluster, const Start& start)
         : cluster_(cluster),
+          last_{start.at, 0},
           started_(start.at),
           epoch_(start.epoch),
           next_job_(start.next_job),
@@ -102,13 +103,14 @@ class Jobs {
                   std::string_view output, Effects& effects);
 
     // -------------------------------------------------------------------- what the cluster decided
-    void on_node_silent(const Node& node);
-    void on_node_lost(Moment now, const Node& node, Effects& effects);
-    void on_node_removed(Moment now, const Node& node, Effects& effects);
-    /// Its records, labels or health changed.
-    void on_node_changed(const Node& node);
-    void on_drain(Moment now, const Node& node, std::optional<Instant> deadline, Effects& effects);
-    void power(Moment now, const Node& node, std::string_view action, Effects& effects);
+    void on_node_silent(Instant now, const Node& node, Effects& effects) override;
+    void on_node_lost(Instant now, const Node& node, Effects& effects) override;
+    void on_node_changed(const Node& node) override;
+    void on_node_removed(Instant now, const Node& node, Effects& effects) override;
+    /// After Cluster::set_draining. What still runs at the deadline is moved to other nodes.
+    void on_drain(const Node& node, std::optional<Instant> deadline, Effects& effects);
+    /// Reboots or switches off a node once nothing runs there.
+    void power(const Node& node, std::string_view action, Effects& effects);
 
     /// Time passes: to be called a few times a second.
     void on_tick(Moment now, Effects& effects);
@@ -186,30 +188,35 @@ class Jobs {
     void measure(Job& job, Worker& worker, double seconds);
 
     // workers.cpp
+    Moment moment(Instant at) const;
     Worker* worker_of(SessionId session);
     Worker& worker_for(const Node& node);
+    Needs needs_of(const Job& job) const;
     void occupy(Worker& worker, const Job& job, const Ref& ref, bool ahead);
     void vacate(Worker& worker, const Ref& ref);
     void start_ahead(Worker& worker);
-    void lose_attempt(Moment now, Worker& worker, const Ref& ref, bool for_good, Effects& effects);
+    void lose_attempt(Moment now, const Ref& ref, std::string_view node_id, bool started_counts,
+                      Effects& effects);
+    void detach_all(Moment now, Worker& worker, const Node& node, Effects& effects);
     void retract_ahead(Worker& worker, std::size_t most, Effects& effects);
-    void finish_drain(Moment now, Worker& worker, Effects& effects);
-    std::string why_not(const Job& job, const Worker& worker, bool empty) const;
+    void finish_drain(Worker& worker, Effects& effects);
+    void renormalise_speeds();
 
     // placement.cpp
-    struct Candidates;
     struct Head;
-    Candidates& candidates_for(const std::string& shape, const Job& job);
-    Worker* choose(Moment now, const Job& job, Position position, Candidates& candidates);
+    struct Candidates;
     bool eligible(const Job& job, const Worker& worker) const;
-    bool better_wait(Moment now, const Job& job, const Worker& worker) const;
-    bool start_one(Moment now, Job& job, Effects& effects);
+    Candidates candidates_for(const Job& job);
+    Worker* choose(Moment now, const Job& job, Position position, Candidates& candidates) const;
+    bool worth_waiting(Moment now, const Job& job, const Worker& worker) const;
+    std::vector<Head> heads(Moment now) const;
     void start_pinned(Moment now, Job& job, Effects& effects);
-    void queue_ahead(Moment now, const std::vector<Job*>& blocked, Effects& effects);
-    void free_for_priority(const Job& job, Effects& effects);
+    void queue_ahead(Moment now, Job& job, Effects& effects);
+    void make_way(const Job& job, Effects& effects);
     void rebalance(Effects& effects);
 
     Cluster& cluster_;
+    Moment last_;  // of the last tick
     Instant started_;
     std::int64_t epoch_;
     JobId next_job_;
@@ -223,8 +230,6 @@ class Jobs {
     std::unordered_map<SessionId, Worker*> by_session_;
     std::set<std::pair<Instant, Ref>> delayed_;   // tasks that wait for their next try
     std::set<std::pair<Instant, Ref>> expiring_;  // attempts of `stop` jobs on lost nodes
-    std::map<std::string, Candidates> candidates_;
-    std::set<std::string> reserved_;  // ids of workers that are kept free in this turn
     bool something_new_ = false;      // that may let a task start
     bool unfinished_ = false;
     JobCounters counters_;

@@ -36,8 +36,32 @@ void Worker::vacate(const Needs& needs) {
 }
 
 bool Worker::takes_work() const {
-    return session != 0 && node->state == NodeState::online && !node->record.draining &&
+    return session != 0 && node != nullptr && node->state == NodeState::online && !node->record.draining &&
            node->record.quarantine.empty() && !node->too_unwell_for_work;
+}
+
+WhereFacts Worker::facts() const {
+    const auto& record = node->record;
+    WhereFacts facts;
+    facts.name = record.name;
+    facts.hostname = record.machine.hostname;
+    facts.role = record.role;
+    facts.version = record.version;
+    facts.arch = record.machine.arch;
+    facts.kernel_arch = record.machine.kernel_arch;
+    facts.os = record.machine.os;
+    facts.kernel = record.machine.kernel;
+    facts.cpu = record.machine.cpu;
+    facts.cpu_cores = record.machine.cpu_cores;
+    facts.cpus = record.cpus;
+    facts.ram_bytes = record.machine.ram_bytes;
+    facts.memory_bytes = record.memory_bytes;
+    facts.temperature_c = node->vitals.temperature_c;
+    facts.load_1m = node->vitals.load_1m;
+    facts.cpu_percent = node->vitals.cpu_percent;
+    facts.labels = &labels;
+    facts.resources = &record.resources;
+    return facts;
 }
 
 double Worker::foreign_load() const {

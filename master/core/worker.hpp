@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "common/clock.hpp"
+#include "common/where.hpp"
 #include "master/core/job_records.hpp"
 #include "master/core/node.hpp"
 
@@ -28,7 +29,8 @@ struct Worker {
         bool ahead = false;  // waits there: takes nothing yet
     };
 
-    const Node* node = nullptr;
+    const Node* node = nullptr;  // none: not heard of since the master's start
+    std::map<std::string, std::string> labels;  // labels_of() the node
     SessionId session = 0;  // 0: not resynced, gets no orders
     Needs used;
     std::map<AttemptId, Held> attempts;  // all that it may still have
@@ -54,6 +56,7 @@ struct Worker {
     void vacate(const Needs& needs);
     /// Gets orders at all: connected, well, not draining and not in quarantine.
     bool takes_work() const;
+    WhereFacts facts() const;
     /// Cores' worth of load that is not ours, 0 if it is not known.
     double foreign_load() const;
 };
