@@ -7,18 +7,12 @@
 #include <string>
 
 #include "common/connection.hpp"
-#include "common/job_messages.hpp"
+#include "common/output_piece.hpp"
 #include "common/wakeup.hpp"
 
 namespace rpic {
 
 struct Context;
-
-/// An answer with what was read.
-struct OutputPiece {
-    Output answer;
-    std::string bytes;  // the raw tail
-};
 
 /// The bulk links of nodes: their second connections, which they open when they have files to move
 /// or the master asks them to. serve_bulk() (peers.hpp) serves one.

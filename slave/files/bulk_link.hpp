@@ -16,16 +16,11 @@
 #include "common/connection.hpp"
 #include "common/file_thread.hpp"
 #include "common/messages.hpp"
+#include "common/output_piece.hpp"
 #include "common/text.hpp"
 #include "common/wakeup.hpp"
 
 namespace rpic {
-
-/// Output of an attempt, as the master asks for it.
-struct OutputPiece {
-    Output answer;
-    std::string bytes;  // the raw tail; at most limits::chunk_bytes
-};
 
 /// The second connection of a node, for files and output. It is there while something moves and for
 /// limits::bulk_idle after that. Transfers survive its breaks: they wait for the next connection
