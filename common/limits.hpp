@@ -43,7 +43,7 @@ inline constexpr std::size_t name_chars = 63;   // names of nodes and tokens: a 
 inline constexpr std::size_t text_chars = 256;  // hostname, CPU model, reasons
 inline constexpr std::size_t labels_bytes =
     4096;  // all labels of a node together: more are dropped
-inline constexpr std::size_t node_resources = 64;  // named ones of a node: more are dropped
+inline constexpr std::size_t node_resources = 64;   // named ones of a node: more are dropped
 inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into the log
 inline constexpr std::size_t log_line_chars = 512;  // of a line that a peer can cause: cut
 
@@ -81,7 +81,7 @@ inline constexpr double warm_celsius = 70;    // it is chosen later than a cool 
 
 // Jobs.
 inline constexpr std::int64_t tasks_per_job = 1'000'000;        // more: the submit is refused
-inline constexpr std::size_t jobs = 100'000;  // ended ones too; more: refused
+inline constexpr std::size_t jobs = 100'000;                    // ended ones too; more: refused
 inline constexpr std::int64_t array_index = 1'000'000'000'000;  // of a task; above: refused
 inline constexpr std::size_t selector_ranges = 4096;            // of a selector; more: refused
 inline constexpr std::size_t command_bytes = 1024 * 1024;  // with its item; more: cannot be run
@@ -90,22 +90,31 @@ inline constexpr std::size_t job_file_jobs = 10'000;            // more: refused
 inline constexpr std::size_t job_spec_bytes = 40 * 1024;        // as JSON; more: refused
 inline constexpr std::int64_t job_cpus = 4096;                  // of one task; more: refused
 inline constexpr std::int64_t job_retries = 1000;               // more: refused
-inline constexpr std::size_t job_dependencies = 256;            // more: refused
-inline constexpr std::size_t item_bytes = 32 * 1024;            // of one item; more: refused
-inline constexpr std::size_t where_chars = 2048;                // of an expression; more: refused
-inline constexpr int where_depth = 32;                          // nested deeper: refused
-inline constexpr auto lost_after_stop = 120s;                   // default under on_disconnect=stop
+inline constexpr std::int64_t job_priority = 1'000'000;         // above or below: refused
+inline constexpr std::size_t explained_nodes = 200;             // shown for one job, nearest first
+inline constexpr std::size_t requests_ahead = 4;  // of a client that are read before their turn
+inline constexpr std::int64_t master_blob_bytes = std::int64_t{8}
+                                                  << 30;  // more: those that no
+                                                          // job names go, oldest first
+inline constexpr auto housekeeping_interval = 60s;        // between looks at what is too old
+inline constexpr auto backup_kept = 60min;                // a backup that was made, for its client
+inline constexpr std::size_t job_dependencies = 256;      // more: refused
+inline constexpr std::size_t item_bytes = 32 * 1024;      // of one item; more: refused
+inline constexpr std::size_t where_chars = 2048;          // of an expression; more: refused
+inline constexpr int where_depth = 32;                    // nested deeper: refused
+inline constexpr auto lost_after_stop = 120s;             // default under on_disconnect=stop
 inline constexpr auto stop_kill_time = 8s;  // that a node needs at most to see and end a lease
-inline constexpr auto lost_after_stop_min = 60s;                // less: refused
-inline constexpr int live_attempts = 2;                         // of a task; the oldest gives way
+inline constexpr auto lost_after_stop_min = 60s;  // less: refused
+inline constexpr int live_attempts = 2;           // of a task; the oldest gives way
 inline constexpr int poison_deaths = 3;  // nodes or runners that died with a task: it fails
 inline constexpr auto retry_first = 1s;  // doubling ...
 inline constexpr auto retry_max = 60s;   // ... up to this
+inline constexpr std::size_t attempts_of_node = 100'000;  // listed by one: more: closed
 inline constexpr std::size_t events_kept = 10'000;        // in memory; older ones are forgotten
 inline constexpr std::size_t placements_per_turn = 4096;  // the rest waits for the next turn
 inline constexpr std::size_t shapes_per_turn = 256;       // likewise: kinds of waiting jobs
 inline constexpr auto ahead_work = 50ms;                  // measured work that waits on a node
-inline constexpr std::int64_t ahead_tasks = 512;           // of a node, whatever they take
+inline constexpr std::int64_t ahead_tasks = 512;          // of a node, whatever they take
 inline constexpr auto turn_gather = 15ms;  // under load a turn's records wait so long for others
 inline constexpr std::int64_t free_disk_bytes = 64 * 1024 * 1024;  // less: submits are refused
 inline constexpr int quarantine_failures = 3;  // tasks in a row that a node failed and another did

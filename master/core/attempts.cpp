@@ -121,15 +121,14 @@ void Jobs::stop(Job& job, Position position, Attempt& attempt, std::string_view 
     const auto found = workers_.find(attempt.node);
     // One that is away is told when it comes back: the attempt is not live any more then.
     if (found == workers_.end() || found->second.session == 0) return;
-    effects.push_back(OrderStop{found->second.session, key_of(job, position, attempt.number),
-                                false, std::string(reason)});
+    effects.push_back(OrderStop{found->second.session, key_of(job, position, attempt.number), false,
+                                std::string(reason)});
 }
 
 void Jobs::drop_attempt(Job& job, ActiveTask& task, std::int64_t number) {
     const auto before = task.live.size();
     std::erase_if(task.live, [&](const Attempt& attempt) { return attempt.number == number; });
-    job.count_live(static_cast<std::int64_t>(task.live.size()) -
-                   static_cast<std::int64_t>(before));
+    job.count_live(static_cast<std::int64_t>(task.live.size()) - static_cast<std::int64_t>(before));
 }
 
 /// The task is to run again, unless another attempt of it does or its job is cancelled.
@@ -173,7 +172,7 @@ void Jobs::finish(Moment now, Job& job, Position position, TaskState state, Task
             job.count_live(-1);
         }
         job.active.erase(found);
-        effects.push_back(DropTask{job.status.id, position});
+        effects.push_back(ForgetTask{job.status.id, position});
     }
     job.set_state(position, state);
     effects.push_back(SaveResult{std::move(result), started_ago, std::string(output)});
@@ -182,11 +181,9 @@ void Jobs::finish(Moment now, Job& job, Position position, TaskState state, Task
         const auto& saved = std::get<SaveResult>(effects.back()).result;
         effects.push_back(Happened{"task_failed", saved.node, job.status.id, job.index(position),
                                    "task " + std::to_string(job.index(position)) + " of job " +
-                                       std::to_string(job.status.id) + " failed: " +
-                                       saved.reason});
+                                       std::to_string(job.status.id) + " failed: " + saved.reason});
         if (job.spec->max_fails && job.failed() > *job.spec->max_fails)
-            cancel(now, job,
-                   "more than " + std::to_string(*job.spec->max_fails) + " tasks failed",
+            cancel(now, job, "more than " + std::to_string(*job.spec->max_fails) + " tasks failed",
                    effects);
     } else if (state == TaskState::done) {
         ++counters_.tasks_done;
@@ -245,8 +242,7 @@ void Jobs::on_ended(Moment now, SessionId session, const AttemptReport& report,
     // Whatever becomes of it, the node may forget it once what follows here is on disk.
     Job* job = find(key.job);
     const auto position = job == nullptr ? std::nullopt : job->position(key.task);
-    const bool held =
-        position && worker->attempts.contains({key.job, *position, key.attempt});
+    const bool held = position && worker->attempts.contains({key.job, *position, key.attempt});
     if (held) vacate(*worker, {key.job, *position, key.attempt});
     something_new_ = true;
     const auto task = held ? job->active.find(*position) : decltype(job->active.end()){};

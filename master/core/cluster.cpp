@@ -341,10 +341,9 @@ void Cluster::set_draining(std::string_view id, bool draining, Effects& effects)
     Node& node = *nodes_.at(std::string(id));
     if (node.record.draining == draining) return;
     node.record.draining = draining;
-    effects.push_back(Happened{draining ? "node_draining" : "node_undrained", node.record.name, 0,
-                               std::nullopt,
-                               "node " + node.record.name +
-                                   (draining ? " gets no new work" : " gets work again")});
+    effects.push_back(Happened{
+        draining ? "node_draining" : "node_undrained", node.record.name, 0, std::nullopt,
+        "node " + node.record.name + (draining ? " gets no new work" : " gets work again")});
     changed(node, effects);
 }
 
@@ -354,8 +353,8 @@ void Cluster::quarantine(std::string_view id, std::string_view why, Effects& eff
     node.record.quarantine = cut(why);
     const auto text = why.empty() ? "node " + node.record.name + " is out of quarantine"
                                   : "node " + node.record.name + " is in quarantine: " + cut(why);
-    effects.push_back(Happened{why.empty() ? "node_trusted" : "node_quarantined",
-                               node.record.name, 0, std::nullopt, text});
+    effects.push_back(Happened{why.empty() ? "node_trusted" : "node_quarantined", node.record.name,
+                               0, std::nullopt, text});
     effects.push_back(Announce{!why.empty(), text, "quarantine", node.record.id});
     changed(node, effects);
 }

@@ -43,7 +43,8 @@ struct Announce {
     std::string about;
 };
 
-// ---------------------------------------------------------------------------- what must be recorded
+// ---------------------------------------------------------------------------- what must be
+// recorded
 
 struct SaveJob {
     JobStatus status;
@@ -60,7 +61,7 @@ struct SaveTask {
 };
 
 /// The task is as if it had never begun, or has a result.
-struct DropTask {
+struct ForgetTask {
     JobId job = 0;
     Position position = 0;
 };
@@ -112,7 +113,7 @@ struct Happened {
 };
 
 using Effect = std::variant<SaveNode, ForgetNode, ForgetKey, CloseSession, Announce, SaveJob,
-                            SaveJobStatus, SaveTask, DropTask, SaveResult, OrderStart, OrderStop,
+                            SaveJobStatus, SaveTask, ForgetTask, SaveResult, OrderStart, OrderStop,
                             OrderAck, OrderPower, JobEnded, Happened>;
 using Effects = std::vector<Effect>;
 

@@ -80,8 +80,7 @@ Explanation Jobs::explain(Moment now, const Job& job) const {
         auto never = job.where.explain_mismatch(worker.facts());
         if (never.empty()) never = missing(worker, needs, true);
         const auto& arches = job.spec->in_arch;
-        if (never.empty() && !arches.empty() &&
-            !arches.contains(worker.node->record.machine.arch))
+        if (never.empty() && !arches.empty() && !arches.contains(worker.node->record.machine.arch))
             never = "the job brings no files for " + worker.node->record.machine.arch;
         if (never.empty() && !job.spec->on_each.empty() &&
             std::find(job.spec->on_each.begin(), job.spec->on_each.end(), id) ==
@@ -103,8 +102,8 @@ Explanation Jobs::explain(Moment now, const Job& job) const {
     }
     const auto near = answer.nearest + ": " + answer.reason;
     if (job.ended()) {
-        answer.reason = "it has ended" +
-                        (job.status.reason.empty() ? std::string{} : ": " + job.status.reason);
+        answer.reason =
+            "it has ended" + (job.status.reason.empty() ? std::string{} : ": " + job.status.reason);
         answer.nearest.clear();
     } else if (job.status.held) {
         answer.reason = "it is held: rpicluster release " + answer.job + " lets it run";
@@ -122,8 +121,8 @@ Explanation Jobs::explain(Moment now, const Job& job) const {
         answer.reason = "there are no nodes with the role worker yet";
     } else if (nearest_rank == 4) {
         const double waited = to_seconds(now.at - job.waiting_since);
-        answer.reason = "it starts as soon as it is its turn; it has waited for " +
-                        format_duration(waited);
+        answer.reason =
+            "it starts as soon as it is its turn; it has waited for " + format_duration(waited);
     } else if (nearest_rank == 3) {
         answer.reason = "every node that could run it is busy; nearest is " + near;
     } else if (nearest_rank == 2) {

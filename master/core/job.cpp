@@ -27,7 +27,8 @@ bool is_dependency(std::string_view text) {
 }
 
 bool is_blob(std::string_view text) {
-    return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    return text.size() == 64 &&
+           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 std::string check_texts(const JobSpec& spec) {
@@ -41,7 +42,8 @@ std::string check_texts(const JobSpec& spec) {
             return "bad environment variable " + quoted(name) + ": expected NAME=VALUE";
     if (json::serialize(to_json(spec)).size() > limits::job_spec_bytes)
         return "command, environment and options are larger than " +
-               format_size(limits::job_spec_bytes) + " in all: put what is long into a file and "
+               format_size(limits::job_spec_bytes) +
+               " in all: put what is long into a file and "
                "send it along with --in";
     for (const auto& dependency : spec.after)
         if (!is_dependency(dependency))
@@ -71,7 +73,9 @@ std::string check_numbers(const JobSpec& spec) {
     for (const auto& [name, count] : spec.resources)
         if (name.empty() || node_name(name) != name || count < 1)
             return "bad resource " + quoted(name) + ": expected NAME=COUNT, at least 1";
-    if (std::abs(spec.priority) > 1'000'000) return "priority: expected -1000000 to 1000000";
+    if (std::abs(spec.priority) > limits::job_priority)
+        return "priority: expected -" + std::to_string(limits::job_priority) + " to " +
+               std::to_string(limits::job_priority);
     if (outside(spec.time_limit_seconds, 0, 1e9)) return "time limit: expected a time above 0";
     if (spec.retries < 0 || spec.retries > limits::job_retries)
         return "retries: expected 0 to " + std::to_string(limits::job_retries);
@@ -233,7 +237,8 @@ std::string check_spec(const JobSpec& spec, std::int64_t item_count, JobStatus& 
         return std::string("where: ") + error.what();
     }
     const int kinds = !spec.array.empty() + !spec.items.empty() + !spec.on_each.empty();
-    if (kinds > 1) return "a job has an array, a list of items or a list of nodes, not two of these";
+    if (kinds > 1)
+        return "a job has an array, a list of items or a list of nodes, not two of these";
     if (!spec.array.empty()) {
         try {
             const auto range = ArrayRange::parse(spec.array);

@@ -31,15 +31,15 @@ struct Moment {
 /// One run of a task on one node that may still be going on.
 struct Attempt {
     std::int64_t number = 0;
-    std::string node;               // id
-    bool ahead = false;             // waits on the node until there is room
-    bool started = false;           // the node said so
-    bool detached = false;          // its node is lost: nobody knows whether it runs
-    bool stopping = false;          // it was told to end ...
-    bool requeue = false;           // ... to be run elsewhere
-    std::int64_t started_at = 0;    // seconds since 1970, for display
-    Instant since{};                // when it was ordered, or when it started
-    Instant expires{};              // detached, of a `stop` job: when it has certainly ended
+    std::string node;             // id
+    bool ahead = false;           // waits on the node until there is room
+    bool started = false;         // the node said so
+    bool detached = false;        // its node is lost: nobody knows whether it runs
+    bool stopping = false;        // it was told to end ...
+    bool requeue = false;         // ... to be run elsewhere
+    std::int64_t started_at = 0;  // seconds since 1970, for display
+    Instant since{};              // when it was ordered, or when it started
+    Instant expires{};            // detached, of a `stop` job: when it has certainly ended
 };
 
 /// A task that has begun and has not ended. Most tasks of a large array are never more than a byte.
@@ -125,9 +125,9 @@ class Job {
     std::int64_t live_ = 0;  // attempts, with those that wait on nodes
 };
 
-/// What is wrong with a job that a client sends, in words; empty if it is in order. `size`, `first`,
-/// `step` and `task_limit` of the status are filled from the array; a job with items gets its size
-/// from `item_count`.
+/// What is wrong with a job that a client sends, in words; empty if it is in order. `size`,
+/// `first`, `step` and `task_limit` of the status are filled from the array; a job with items gets
+/// its size from `item_count`.
 std::string check_spec(const JobSpec& spec, std::int64_t item_count, JobStatus& status);
 
 /// What a node is told of a job.

@@ -33,7 +33,7 @@ struct JobStatus {
     std::int64_t finished_at = 0;
     std::int64_t done = 0;  // of an ended job
     std::int64_t failed = 0;
-    std::int64_t last_attempt = 0;  // the numbers of tasks that never ran begin above this one
+    std::int64_t last_attempt = 0;     // the numbers of tasks that never ran begin above this one
     std::int64_t highest_attempt = 0;  // ever given to one of its tasks
 
     bool operator==(const JobStatus&) const = default;

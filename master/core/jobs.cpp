@@ -175,9 +175,9 @@ std::variant<Jobs::Accepted, Jobs::Refusal> Jobs::submit(Moment now,
     job.waiting_since = now.at;
     const auto id = job.status.id;
     effects.push_back(SaveJob{job.status, job.spec});
-    effects.push_back(Happened{"job_submitted", "", id, std::nullopt,
-                               "job " + std::to_string(id) + " was submitted by " +
-                                   job.status.submitter});
+    effects.push_back(
+        Happened{"job_submitted", "", id, std::nullopt,
+                 "job " + std::to_string(id) + " was submitted by " + job.status.submitter});
     Accepted accepted{id, false, {}};
     if (!runnable_somewhere(job))
         accepted.warning = "no node that is known can run this job: rpicluster explain " +
@@ -253,12 +253,12 @@ void Jobs::cancel(Moment now, Job& job, std::string_view reason, Effects& effect
     for (const auto position : idle) {
         job.set_state(position, TaskState::cancelled);
         job.active.erase(position);
-        effects.push_back(DropTask{job.status.id, position});
+        effects.push_back(ForgetTask{job.status.id, position});
     }
     touch(job);
-    effects.push_back(Happened{"job_cancelled", "", job.status.id, std::nullopt,
-                               "job " + std::to_string(job.status.id) + " is cancelled: " +
-                                   job.status.reason});
+    effects.push_back(
+        Happened{"job_cancelled", "", job.status.id, std::nullopt,
+                 "job " + std::to_string(job.status.id) + " is cancelled: " + job.status.reason});
     end_if_over(now, job, effects);
 }
 
@@ -285,9 +285,8 @@ void Jobs::cancel_task(Moment now, Job& job, Position position, Effects& effects
 std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bool cancelled_too,
                          Effects& effects) {
     if (job.ended()) {
-        states.resize(static_cast<std::size_t>(job.status.size), job.status.cancelled
-                                                                     ? TaskState::cancelled
-                                                                     : TaskState::queued);
+        states.resize(static_cast<std::size_t>(job.status.size),
+                      job.status.cancelled ? TaskState::cancelled : TaskState::queued);
         const auto again = [&](TaskState state) {
             return state == TaskState::failed || (cancelled_too && state == TaskState::cancelled);
         };
@@ -362,8 +361,7 @@ void Jobs::end_if_over(Moment now, Job& job, Effects& effects) {
     effects.push_back(SaveJobStatus{job.status});
     effects.push_back(JobEnded{job.status.id});
     effects.push_back(Happened{"job_ended", "", job.status.id, std::nullopt,
-                               "job " + std::to_string(job.status.id) + " is " +
-                                   job.state_text()});
+                               "job " + std::to_string(job.status.id) + " is " + job.state_text()});
     touch(job);
     if (!job.spec->notify.empty()) submit_notification(now, job, effects);
     release_dependents(now, job, effects);
@@ -405,8 +403,7 @@ Jobs::QueueKey Jobs::queue_key(const Job& job) const {
 
 /// A job stands in a queue as long as it has tasks that could be started.
 void Jobs::update_queue(Job& job) {
-    const bool at_limit =
-        job.status.task_limit > 0 && job.live_attempts() >= job.status.task_limit;
+    const bool at_limit = job.status.task_limit > 0 && job.live_attempts() >= job.status.task_limit;
     const bool ready = !job.ended() && !job.status.held && !job.status.cancelled &&
                        job.waits_for == 0 && !at_limit && job.has_waiting();
     if (ready == job.in_queue) return;

@@ -57,7 +57,8 @@ class Jobs : public NodeListener {
           next_job_(start.next_job),
           lost_after_start_(start.lost_after_start) {}
 
-    // ------------------------------------------------- from the store, before anything else happens
+    // ------------------------------------------------- from the store, before anything else
+    // happens
     void restore(JobStatus status, std::shared_ptr<const JobSpec> spec,
                  std::vector<TaskState> states);
     void restore(const TaskRecord& record);
@@ -118,6 +119,8 @@ class Jobs : public NodeListener {
     /// Gives work to nodes. To be called once at the end of each turn; does nothing if nothing that
     /// matters has changed since.
     void place(Moment now, Effects& effects);
+    /// Tasks wait for nodes, so it does not matter when a turn ends.
+    bool backlog() const { return !queues_.empty() || waiting_ahead_ > 0; }
     /// Placements were left for the next turn.
     bool unfinished() const { return unfinished_; }
 
@@ -230,8 +233,9 @@ class Jobs : public NodeListener {
     std::unordered_map<SessionId, Worker*> by_session_;
     std::set<std::pair<Instant, Ref>> delayed_;   // tasks that wait for their next try
     std::set<std::pair<Instant, Ref>> expiring_;  // attempts of `stop` jobs on lost nodes
-    bool something_new_ = false;      // that may let a task start
+    bool something_new_ = false;                  // that may let a task start
     bool unfinished_ = false;
+    std::int64_t waiting_ahead_ = 0;  // on all workers
     JobCounters counters_;
     std::uint64_t version_ = 0;
 };

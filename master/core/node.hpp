@@ -30,8 +30,8 @@ struct NodeRecord {
     bool confirmed = false;  // the node has its key on disk
     std::string version;
     MachineFacts machine;
-    std::int64_t cpus = 0;          // offered to jobs
-    std::int64_t memory_bytes = 0;  // likewise
+    std::int64_t cpus = 0;                          // offered to jobs
+    std::int64_t memory_bytes = 0;                  // likewise
     std::map<std::string, std::string> labels;      // as the node says
     std::map<std::string, std::string> set_labels;  // by `label`: they come first; "" removes one
     std::map<std::string, std::int64_t> resources;  // named ones, offered to jobs
@@ -62,7 +62,7 @@ struct Node {
     std::optional<Instant> lost_at;
     Vitals vitals;
     bool too_unwell_for_work = false;  // until that is over for good: see update_health()
-    std::uint64_t changed = 0;  // Cluster::version() of the last change that viewers see
+    std::uint64_t changed = 0;         // Cluster::version() of the last change that viewers see
 };
 
 /// What is wrong with a machine, in words for people; empty if it is well.

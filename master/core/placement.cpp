@@ -179,8 +179,7 @@ void Jobs::place(Moment now, Effects& effects) {
         }
         if (blocked_kinds.contains(head.key.shape)) continue;
         auto found = kinds.find(head.key.shape);
-        if (found == kinds.end())
-            found = kinds.emplace(head.key.shape, candidates_for(job)).first;
+        if (found == kinds.end()) found = kinds.emplace(head.key.shape, candidates_for(job)).first;
         const auto position = job.next_waiting();
         auto* worker = position ? choose(now, job, *position, found->second) : nullptr;
         if (worker != nullptr && worker == reserved) worker = nullptr;

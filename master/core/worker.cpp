@@ -36,8 +36,8 @@ void Worker::vacate(const Needs& needs) {
 }
 
 bool Worker::takes_work() const {
-    return session != 0 && node != nullptr && node->state == NodeState::online && !node->record.draining &&
-           node->record.quarantine.empty() && !node->too_unwell_for_work;
+    return session != 0 && node != nullptr && node->state == NodeState::online &&
+           !node->record.draining && node->record.quarantine.empty() && !node->too_unwell_for_work;
 }
 
 WhereFacts Worker::facts() const {

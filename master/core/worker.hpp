@@ -29,9 +29,9 @@ struct Worker {
         bool ahead = false;  // waits there: takes nothing yet
     };
 
-    const Node* node = nullptr;  // none: not heard of since the master's start
+    const Node* node = nullptr;                 // none: not heard of since the master's start
     std::map<std::string, std::string> labels;  // labels_of() the node
-    SessionId session = 0;  // 0: not resynced, gets no orders
+    SessionId session = 0;                      // 0: not resynced, gets no orders
     Needs used;
     std::map<AttemptId, Held> attempts;  // all that it may still have
     std::deque<AttemptId> ahead;         // of these, those that wait, in their order

@@ -37,6 +37,7 @@ void Jobs::occupy(Worker& worker, const Job& job, const Ref& ref, bool ahead) {
     held.ahead = ahead;
     if (ahead) {
         worker.ahead.push_back(id);
+        ++waiting_ahead_;
     } else {
         worker.occupy(held.needs);
         used_milli_[job.status.submitter] += held.needs.cpus_milli;
@@ -49,6 +50,7 @@ void Jobs::vacate(Worker& worker, const Ref& ref) {
     if (found == worker.attempts.end()) return;
     if (found->second.ahead) {
         std::erase(worker.ahead, id);
+        --waiting_ahead_;
     } else {
         worker.vacate(found->second.needs);
         if (const auto* job = find(ref.job)) {
@@ -68,6 +70,7 @@ void Jobs::start_ahead(Worker& worker) {
         auto& held = worker.attempts.at(id);
         if (!worker.fits(held.needs)) return;
         worker.ahead.pop_front();
+        --waiting_ahead_;
         held.ahead = false;
         worker.occupy(held.needs);
         const auto& [job_id, position, number] = id;
@@ -82,8 +85,7 @@ void Jobs::start_ahead(Worker& worker) {
 // ------------------------------------------------------------------------------ coming and going
 
 std::vector<Verdict> Jobs::on_resync(Moment now, SessionId session, const Node& node,
-                                     const std::vector<AttemptState>& attempts,
-                                     Effects& effects) {
+                                     const std::vector<AttemptState>& attempts, Effects& effects) {
     Worker& worker = worker_for(node);
     worker.node = &node;
     worker.labels = labels_of(node.record);
@@ -173,8 +175,8 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
     for (const auto& ref : refs) {
         vacate(worker, ref);
         Job* job = find(ref.job);
-        const auto found = job == nullptr ? decltype(job->active.end()){}
-                                          : job->active.find(ref.position);
+        const auto found =
+            job == nullptr ? decltype(job->active.end()){} : job->active.find(ref.position);
         if (job == nullptr || found == job->active.end()) continue;
         auto* attempt = found->second.find(ref.number);
         if (attempt == nullptr || attempt->detached) continue;
@@ -185,8 +187,8 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
         } else if (job->stops) {
             // The node may have heard from the master up to the last byte that came from it, or,
             // before the master's start, up to that start.
-            const auto base =
-                node.last_heard ? *node.last_heard : started_ + (lost_after_start_ - limits::lost_after);
+            const auto base = node.last_heard ? *node.last_heard
+                                              : started_ + (lost_after_start_ - limits::lost_after);
             attempt->expires = base + job->lost_after;
             expiring_.insert({attempt->expires, ref});
         } else {
@@ -195,9 +197,8 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
             effects.push_back(Happened{"attempt_lost", node.record.name, ref.job,
                                        job->index(ref.position),
                                        "node " + node.record.name + " is lost: task " +
-                                           std::to_string(job->index(ref.position)) +
-                                           " of job " + std::to_string(ref.job) +
-                                           " runs again elsewhere"});
+                                           std::to_string(job->index(ref.position)) + " of job " +
+                                           std::to_string(ref.job) + " runs again elsewhere"});
             requeue(now, *job, ref.position, Duration::zero(), effects);
         }
     }
