@@ -122,6 +122,9 @@ inline constexpr int quarantine_failures = 3;  // tasks in a row that a node fai
 // What a task prints.
 inline constexpr std::size_t output_bytes = 64 * 1024 * 1024;  // of an attempt; then a note
 inline constexpr std::size_t inline_output_bytes = 64 * 1024;  // more: kept in a file of its own
+inline constexpr std::int64_t output_segment_bytes = 64 * 1024 * 1024;  // then the next file
+inline constexpr std::size_t output_files_open = 32;         // of the store; more: all are closed
+inline constexpr std::int64_t row_output_bytes = 16 * 1024;  // of a job in the database; then files
 inline constexpr auto output_wait = 10s;  // a reader that waits for output asks again after it
 
 // Files that travel.

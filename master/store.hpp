@@ -46,7 +46,7 @@ class Store {
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
 
-    /// Everything, at the start; blocking.
+    /// Everything, before anything else is asked or recorded; blocking.
     Contents load();
 
     /// Returns when the batch is on disk. If it cannot be brought there, run() throws, and this
@@ -98,16 +98,24 @@ class Store {
 
   private:
     using Tasks = std::vector<std::shared_ptr<StoreTask>>;
+    /// What one pass of the helper thread has to tell the loop.
+    struct Outcome {
+        std::string failure;
+        std::vector<std::string> warnings;
+        Tasks answered;
+        StoreStatistics statistics;
+        Instant measured;
+    };
 
     std::uint64_t enqueue(StoreBatch batch, std::shared_ptr<StoreTask> task);
     template <class Answer, class Step>
     asio::awaitable<Answer> ask(Step step, StoreBatch batch = {});
     void work();
     Tasks answer(Tasks tasks, Tasks& unfinished);
-    void report(std::uint64_t number, std::string failure, Tasks answered);
+    void report(std::uint64_t number, Outcome outcome);
 
     asio::any_io_executor executor_;
-    std::unique_ptr<StoreFiles> files_;  // the helper thread's alone, after load()
+    std::unique_ptr<StoreFiles> files_;  // the helper thread's alone, once it works
 
     // Shared with the helper thread, under the mutex.
     std::mutex mutex_;
@@ -124,7 +132,7 @@ class Store {
         std::uint64_t committed = 0;
         std::string failure;
         StoreStatistics statistics;
-        Instant measured;
+        Instant measured;  // the free space
         bool measuring = false;
         Wakeup changed;
     };
