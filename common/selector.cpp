@@ -71,6 +71,7 @@ class NamePattern {
         std::string_view rest = pattern_;
         while (!rest.empty()) {
             const auto open = std::min(rest.find('['), rest.size());
+            if (rest.find(']') < open) fail("has a ] without a [ before it");
             if (names[0].size() + open > limits::name_chars) fail("is longer than a name can be");
             for (auto& name : names) name += rest.substr(0, open);
             rest.remove_prefix(open);
@@ -80,7 +81,7 @@ class NamePattern {
             names = product(names, numbers(rest.substr(1, close - 1)));
             rest.remove_prefix(close + 1);
         }
-        if (pattern_.find(']') < pattern_.find('[')) fail("has a ] without a [ before it");
+        check_room(names.size());
         return names;
     }
 
