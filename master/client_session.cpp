@@ -117,7 +117,7 @@ class Client {
         std::vector<NodeView> nodes;
         const auto now = Clock::now();
         for (const auto& [id, node] : context_.cluster.nodes())
-            nodes.push_back(view_of(*node, now));
+            nodes.push_back(node_view(context_, *node, now));
         std::sort(nodes.begin(), nodes.end(),
                   [](const auto& a, const auto& b) { return a.name < b.name; });
         done_ = paged(request.id, nodes, &NodeList::nodes);

@@ -96,6 +96,18 @@ KeyRecord add_key(Context& context, std::string_view role, std::string_view name
     return record;
 }
 
+NodeView node_view(const Context& context, const Node& node, Instant now) {
+    auto view = view_of(node, now);
+    const auto* worker = context.jobs.worker(node.record.id);
+    if (worker == nullptr || worker->node == nullptr) return view;
+    view.running_tasks = worker->running();
+    view.waiting_tasks = static_cast<std::int64_t>(worker->ahead.size());
+    view.free_cpus = static_cast<double>(worker->free_milli()) / 1000;
+    view.free_memory_bytes = node.record.memory_bytes - worker->used.memory_bytes;
+    if (worker->measured > 0) view.speed = worker->speed;
+    return view;
+}
+
 MasterView master_view(Context& context) {
     MasterView view;
     view.machine = context.machine.facts();

@@ -76,6 +76,9 @@ struct Context {
 KeyRecord add_key(Context& context, std::string_view role, std::string_view name,
                   std::string_view node_id, StoreBatch& batch);
 
+/// The node as people see it, with what it does for jobs.
+NodeView node_view(const Context& context, const Node& node, Instant now);
+
 /// The master's own description.
 MasterView master_view(Context& context);
 

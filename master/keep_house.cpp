@@ -4,6 +4,7 @@
 #include "common/log.hpp"
 #include "common/manifest.hpp"
 #include "common/sleep.hpp"
+#include "common/text.hpp"
 #include "master/context.hpp"
 
 /// What is too old, or too much, goes.
@@ -35,7 +36,7 @@ asio::awaitable<void> forget_blobs(Context& context) {
             // What is no list of files fails here, and pins nothing but itself.
             try {
                 const auto files = parse_manifest(store.read(blob, limits::manifest_bytes));
-                for (const auto& entry : files) pinned.insert(entry.blob);
+                for (const auto& entry : files.entries) pinned.insert(entry.blob);
             } catch (const std::exception&) {
                 continue;
             }
