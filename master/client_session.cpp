@@ -136,8 +136,8 @@ class Client {
         status.bytes_written = own_bytes_written();
         status.uptime_seconds = to_seconds(Clock::now() - context_.started);
         auto counters = to_json(context_.counters).as_object();
-        for (auto& entry : to_json(context_.jobs.counters()).as_object())
-            counters[entry.key()] = entry.value();
+        const auto of_jobs = to_json(context_.jobs.counters());
+        for (const auto& entry : of_jobs.as_object()) counters[entry.key()] = entry.value();
         from_json(counters, status.counters, "counters");
         const auto& store = context_.store.statistics();
         status.counters["store_commits"] = static_cast<std::int64_t>(store.commits);
