@@ -61,6 +61,7 @@ void Turns::take(Effect& effect) {
         batch.emplace_back(PutNode{std::move(save->record)});
     } else if (auto* gone = std::get_if<ForgetNode>(&effect)) {
         context_.keyring.drop(gone->key_identity);
+        context_.sessions.end_clients_of(gone->key_identity, 0, "the node was removed");
         batch.emplace_back(DropKey{gone->key_identity});
         batch.emplace_back(DropNode{gone->id});
     } else if (auto* key = std::get_if<ForgetKey>(&effect)) {
