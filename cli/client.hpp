@@ -1,12 +1,15 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <deque>
 #include <optional>
 #include <stdexcept>
 #include <string>
 
 #include "cli/credentials.hpp"
 #include "common/connection.hpp"
+#include "common/limits.hpp"
 #include "common/messages.hpp"
 
 namespace rpic {
@@ -25,49 +28,104 @@ class RequestFailedError : public std::runtime_error {
     std::string code;  // as in Failed
 };
 
-/// A connection to the master for one command: each call sends a request and waits for its answer,
-/// at most limits::request_time. Throws UnreachableError, KeyRefusedError or RequestFailedError.
+/// Ctrl-C came while the command waited, after Client::watch_interrupts(). The connection can be
+/// used further.
+class InterruptedError : public std::runtime_error {
+  public:
+    InterruptedError() : std::runtime_error("interrupted") {}
+};
+
+/// What the master sent: an answer, with the raw bytes behind it.
+struct Reply {
+    std::int64_t id = 0;  // of the request
+    ToClient message;
+    std::string raw;
+};
+
+/// A connection to the master for one command. Its calls wait for what they return: for an answer
+/// at most limits::request_time, unless they are given another patience. They throw
+/// UnreachableError, KeyRefusedError, RequestFailedError or InterruptedError.
+///
+/// Most verbs ask() one thing after the other. Those that last send() requests, take replies as
+/// they come, and reconnect() after an UnreachableError.
 class Client {
   public:
     explicit Client(const Credentials& credentials);
 
     const Welcome& welcome() const { return welcome_; }
+    const std::string& master() const { return master_; }  // HOST:PORT
 
     /// The answer of the given type.
     template <class Answer, class Request>
-    Answer ask(Request request) {
-        request.id = ++requests_;
-        connection_->send(request);
-        return std::get<Answer>(next_answer());
+    Answer ask(Request request, Duration patience = limits::request_time) {
+        return take<Answer>(reply_to(send(std::move(request)), patience));
     }
 
     /// All items of an answer that comes in pages; `list` is the member that holds them.
     template <class Answer, class Items, class Request>
     Items ask_all(Request request, Items Answer::*list) {
-        auto page = ask<Answer>(request);
-        Items items = std::move(page.*list);
-        while (page.more) {
-            page = std::get<Answer>(next_answer());
+        const auto id = send(std::move(request));
+        Items items;
+        for (bool more = true; more;) {
+            auto page = take<Answer>(reply_to(id));
             for (auto& item : page.*list) items.push_back(std::move(item));
+            more = page.more;
         }
         return items;
     }
 
+    /// Sends a request without waiting; the result is its id, which its replies carry.
+    template <class Request>
+    std::int64_t send(Request request, std::string_view raw = {}) {
+        request.id = ++requests_;
+        if (connection_) connection_->send(request, raw);
+        return request.id;
+    }
+
+    /// The next reply to one request. Replies to others wait for their turn.
+    Reply reply_to(std::int64_t id, Duration patience = limits::request_time);
+
+    /// The next reply to any request, as long as `patience`; nothing after that. A request that
+    /// failed is a reply, too.
+    std::optional<Reply> next_reply(Duration patience);
+
+    /// What a reply holds, which must be of that type. Throws RequestFailedError.
+    template <class Answer>
+    static Answer take(Reply reply) {
+        if (auto* answer = std::get_if<Answer>(&reply.message)) return std::move(*answer);
+        throw_failure(reply);
+    }
+
+    /// Connects anew, and tries until that works: the master may be away for an hour. Says so on
+    /// stderr. Replies to earlier requests will not come any more.
+    void reconnect();
+
+    /// From now on Ctrl-C does not end the process, but the call that waits, with InterruptedError.
+    void watch_interrupts();
+
+    /// Waits so long; InterruptedError ends it sooner.
+    void pause(Duration duration);
+
   private:
-    asio::awaitable<void> open(const Credentials& credentials);
-    asio::awaitable<ToClient> receive();
-    ToClient next_answer();
+    asio::awaitable<bool> open();
+    asio::awaitable<Reply> receive();
+    [[noreturn]] static void throw_failure(const Reply& reply);
     template <class Result>
-    Result run(asio::awaitable<Result> work);
+    std::optional<Result> run(asio::awaitable<Result> work, Duration patience);
+    void await_interrupt();
 
     // Never destroyed: its end would wait for the system's resolver, however long that takes.
     static asio::io_context& loop();
     asio::io_context& io_ = loop();
+    HostPort target_;
     TlsClient tls_;
     std::string master_;
     std::optional<Connection> connection_;
+    std::deque<Reply> replies_;  // that nobody has asked for yet
     Welcome welcome_;
     std::int64_t requests_ = 0;
+    std::optional<asio::signal_set> signals_;
+    bool interrupted_ = false;
 };
 
 }  // namespace rpic
