@@ -24,8 +24,8 @@
 namespace rpic {
 
 struct FileJob {
-    std::string place;  // "film.toml:8", for messages
-    std::string name;
+    std::string place;                 // "film.toml:8", for messages
+    std::string name;                  // unique in the file; among the options, too
     std::vector<std::string> command;  // argv, or one line for sh
     bool shell = false;
     std::vector<std::string> items;  // one task for each; only if has_items

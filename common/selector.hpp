@@ -58,7 +58,4 @@ NodeChoice choose_nodes(const NodeSet& wanted, const NodeSet& excluded,
 /// The shortest form of names that NodeSet::parse understands: "pi[1-4],web".
 std::string fold_node_names(std::vector<std::string> names);
 
-/// For sorting names as people do: runs of digits count by their value, so pi9 is before pi10.
-bool natural_less(std::string_view a, std::string_view b);
-
 }  // namespace rpic

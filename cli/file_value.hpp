@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/syntax_error.hpp"
+
+namespace rpic {
+
+/// A value of a TOML or JSON file, as far as a job file has any: three levels of tables and lists,
+/// everything else as text.
+struct FileValue {
+    enum class Kind { text, number, toggle, list, table };
+
+    Kind kind = Kind::text;
+    int line = 0;      // where it begins; 0: unknown
+    std::string text;  // also of a number ("0.5") and of a toggle ("true", "false")
+    std::vector<FileValue> list;
+    std::vector<std::pair<std::string, FileValue>> table;
+
+    bool integer() const { return kind == Kind::number && text.find('.') == std::string::npos; }
+};
+
+/// The table that a file is. Throws SyntaxError: one line with the name of the file and, where it
+/// is known, the line.
+FileValue parse_toml(std::string_view text, const std::string& file_name);
+FileValue parse_json_file(std::string_view text, const std::string& file_name);
+
+/// "film.toml:8: ", without a number for line 0.
+std::string file_place(const std::string& file_name, int line);
+
+}  // namespace rpic
