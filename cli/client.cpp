@@ -36,6 +36,7 @@ std::optional<Result> Client::run(asio::awaitable<Result> work, Duration patienc
     };
     asio::co_spawn(io_, std::move(work), asio::bind_cancellation_slot(give_up.slot(), finished));
     io_.restart();
+    io_.poll();
     const auto deadline = Clock::now() + patience;
     while (!ended && !interrupted_ && Clock::now() < deadline)
         io_.run_one_for(deadline - Clock::now());
@@ -87,6 +88,7 @@ asio::awaitable<bool> Client::open() {
     const auto* welcome = std::get_if<Welcome>(&answer.message);
     if (welcome == nullptr) throw BadMessageError("no welcome");
     welcome_ = *welcome;
+    ++connections_;
     co_return true;
 }
 
@@ -124,49 +126,48 @@ void Client::throw_failure(const Reply& reply) {
     throw UnreachableError("the master sent an answer that does not belong to the question");
 }
 
-Reply Client::reply_to(std::int64_t id, Duration patience) {
+std::optional<Reply> Client::wait_for(std::int64_t id, Duration patience) {
     const auto deadline = Clock::now() + patience;
     for (;;) {
         const auto found = std::find_if(replies_.begin(), replies_.end(),
                                         [&](const Reply& reply) { return reply.id == id; });
         if (found != replies_.end()) {
-            Reply reply = std::move(*found);
+            std::optional<Reply> reply = std::move(*found);
             replies_.erase(found);
             return reply;
         }
         auto reply = run<Reply>(receive(), deadline - Clock::now());
-        if (!reply) {
-            connection_.reset();
-            throw UnreachableError("the master at " + master_ + " does not answer");
-        }
+        if (!reply) return std::nullopt;
         replies_.push_back(std::move(*reply));
     }
 }
 
-std::optional<Reply> Client::next_reply(Duration patience) {
-    if (!replies_.empty()) {
-        std::optional<Reply> reply = std::move(replies_.front());
-        replies_.pop_front();
-        return reply;
-    }
-    return run<Reply>(receive(), patience);
+Reply Client::reply_to(std::int64_t id, Duration patience) {
+    auto reply = wait_for(id, patience);
+    if (reply) return std::move(*reply);
+    connection_.reset();
+    throw UnreachableError("the master at " + master_ + " does not answer");
 }
 
-void Client::reconnect() {
+void Client::reconnect(Duration patience) {
+    const auto deadline = Clock::now() + patience;
     bool said = false;
     Duration ceiling = limits::reconnect_first;
     for (;;) {
+        std::string reason = "the master at " + master_ + " does not answer";
         try {
             if (run<bool>(open(), limits::request_time)) {
                 if (said) std::fprintf(stderr, "rpicluster: the master is back\n");
                 return;
             }
         } catch (const UnreachableError& error) {
-            // The first attempt may fall into a restart that nobody needs to hear of.
-            if (!said && ceiling > limits::reconnect_first * 4) {
-                std::fprintf(stderr, "rpicluster: %s; waiting for it to come back\n", error.what());
-                said = true;
-            }
+            reason = error.what();
+        }
+        if (Clock::now() >= deadline) throw UnreachableError(reason);
+        // The first attempts may fall into a restart that nobody needs to hear of.
+        if (!said && ceiling > limits::reconnect_first * 4) {
+            std::fprintf(stderr, "rpicluster: %s; waiting for it to come back\n", reason.c_str());
+            said = true;
         }
         pause(std::chrono::duration_cast<Duration>(ceiling * random_unit()));
         ceiling = std::min<Duration>(2 * ceiling, limits::reconnect_early_max);

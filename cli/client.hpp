@@ -82,12 +82,13 @@ class Client {
         return request.id;
     }
 
-    /// The next reply to one request. Replies to others wait for their turn.
+    /// The next reply to one request. Replies to others wait for their turn. A request that failed
+    /// is a reply, too.
     Reply reply_to(std::int64_t id, Duration patience = limits::request_time);
 
-    /// The next reply to any request, as long as `patience`; nothing after that. A request that
-    /// failed is a reply, too.
-    std::optional<Reply> next_reply(Duration patience);
+    /// The same, but nothing if there is none for so long: for requests that are answered whenever
+    /// something happens.
+    std::optional<Reply> wait_for(std::int64_t id, Duration patience);
 
     /// What a reply holds, which must be of that type. Throws RequestFailedError.
     template <class Answer>
@@ -97,8 +98,12 @@ class Client {
     }
 
     /// Connects anew, and tries until that works: the master may be away for an hour. Says so on
-    /// stderr. Replies to earlier requests will not come any more.
-    void reconnect();
+    /// stderr. Replies to earlier requests will not come any more. Throws UnreachableError after
+    /// `patience`, and KeyRefusedError.
+    void reconnect(Duration patience = std::chrono::hours(24 * 365));
+
+    /// How often it has connected: a request that was sent before the last time is lost.
+    int connections() const { return connections_; }
 
     /// From now on Ctrl-C does not end the process, but the call that waits, with InterruptedError.
     void watch_interrupts();
@@ -126,6 +131,7 @@ class Client {
     std::int64_t requests_ = 0;
     std::optional<asio::signal_set> signals_;
     bool interrupted_ = false;
+    int connections_ = 0;
 };
 
 }  // namespace rpic

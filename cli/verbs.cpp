@@ -68,6 +68,22 @@ std::string Arguments::take_word(const std::string& what) {
     return *word;
 }
 
+std::string Arguments::take_any_word(const std::string& what) {
+    if (words_.empty()) return take_word(what);
+    auto word = words_.front();
+    words_.erase(words_.begin());
+    return word;
+}
+
+std::optional<Arguments::TaskName> Arguments::take_task() {
+    if (words_.empty()) return std::nullopt;
+    const auto word = words_.front();
+    const auto dot = word.find('.');
+    if (dot == std::string::npos || dot == 0 || dot + 1 == word.size()) return std::nullopt;
+    words_.erase(words_.begin());
+    return TaskName{word.substr(0, dot), word.substr(dot + 1)};
+}
+
 void Arguments::finish() const {
     if (!words_.empty())
         throw UsageError("unexpected \"" + printable(words_.front(), limits::log_text_chars) +
