@@ -2,27 +2,17 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <list>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/descriptor.hpp"
+#include "common/file_error.hpp"
 #include "common/sha256.hpp"
 
 namespace rpic {
-
-/// A file or a list of files cannot be taken, given, made or collected. `what()` is for people.
-class FileError : public std::runtime_error {
-  public:
-    FileError(std::string error_code, const std::string& reason)
-        : std::runtime_error(reason), code(std::move(error_code)) {}
-    std::string code;  // as in Failed: not_found | bad_request | full | conflict (the contents are
-                       // not those that were announced) | failed (the disk does not work)
-};
 
 /// A folder of blobs: files known by the SHA-256 of their contents, read-only, complete and durable
 /// once they are there. Blocking: it belongs on a FileThread, and to one thread at a time.
@@ -87,9 +77,9 @@ class BlobStore {
         Descriptor source_;
         Descriptor target_;
         std::filesystem::path path_;
+        bool shared_ = false;  // the target has all bytes already
         Sha256 hash_;
         std::int64_t size_ = 0;
-        std::int64_t reserved_ = 0;
         std::string blob_;
     };
 
@@ -119,8 +109,11 @@ class BlobStore {
     };
     using Partials = std::list<Partial>;
 
+    static constexpr std::string_view copy_prefix = "copy-";  // of files in incoming/ without hash
+
     void prepare();
     std::filesystem::path incoming(const std::string& name) const;
+    std::filesystem::path next_copy();
     std::int64_t stored_size(const std::string& blob);
     Partials::iterator find_partial(const std::string& blob, std::int64_t size);
     Partials::iterator start_partial(const std::string& blob, std::int64_t size, bool anew);
@@ -131,14 +124,12 @@ class BlobStore {
                std::int64_t size);
     void need_space(std::int64_t bytes);
     void note_use(const std::string& blob);
-    void write(const Descriptor& file, std::string_view bytes, std::int64_t offset,
-               std::string_view what);
 
     std::filesystem::path folder_;
     std::int64_t keep_free_bytes_;
     bool prepared_ = false;
     std::int64_t bytes_ = 0;
-    std::uint64_t intakes_ = 0;
+    std::uint64_t copies_ = 0;
     Partials partials_;  // the last used first
     std::string reading_;
     Descriptor reading_file_;

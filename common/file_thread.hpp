@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <condition_variable>
@@ -54,9 +55,9 @@ class FileThread {
         virtual void call() = 0;
 
         std::exception_ptr failure;
-        Wakeup changed;          // the loop's
-        bool done = false;       // the loop's
-        bool abandoned = false;  // under the mutex
+        Wakeup changed;     // the loop's
+        bool done = false;  // the loop's
+        std::atomic<bool> abandoned = false;
     };
 
     template <class Function, class Result>
@@ -83,8 +84,8 @@ class FileThread {
 
     asio::awaitable<void> carry_out(std::shared_ptr<Job> job);
     void enqueue(std::shared_ptr<Job> job);
-    void abandon(Job& job);
     void work();
+    void report(std::shared_ptr<Job> job);
 
     asio::any_io_executor executor_;
     std::shared_ptr<Room> room_;

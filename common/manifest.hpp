@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/blob_store.hpp"
+#include "common/file_error.hpp"
 
 namespace rpic {
 
