@@ -24,6 +24,9 @@ const std::vector<Verb>& all_verbs() {
         {"remove", "NODE", "forget a node and its key", "", &verb_remove},
         {"login", "HOST[:PORT]", "keep a token (read from stdin) for this user", "", &verb_login},
         {"doctor", "", "find out what is wrong, and what to do", "", &verb_doctor},
+        {"demo", "[--tiles N] [--samples N] [--picture FILE.png]",
+         "render a picture on all nodes, and show who did what", "--tiles --samples --picture",
+         &verb_demo},
         {"version", "", "print the version", "", &verb_version},
         {"completion", "bash", "print the completion for bash", "bash", &verb_completion},
     };

@@ -54,6 +54,7 @@ int verb_login(const Invocation& invocation);
 int verb_doctor(const Invocation& invocation);
 int verb_version(const Invocation& invocation);
 int verb_completion(const Invocation& invocation);
+int verb_demo(const Invocation& invocation);
 
 /// A verb as --help and the completion know it.
 struct Verb {
