@@ -1,11 +1,17 @@
 #include "cli/client.hpp"
 
+#include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <csignal>
+#include <cstdio>
 #include <exception>
 
 #include "common/dial.hpp"
 #include "common/errors.hpp"
-#include "common/limits.hpp"
+#include "common/keys.hpp"
+#include "common/sleep.hpp"
 #include "common/version.hpp"
 
 namespace rpic {
@@ -15,62 +21,82 @@ asio::io_context& Client::loop() {
     return *io;
 }
 
-/// Runs one piece of asynchronous work to its end: a command does one thing at a time.
+/// Runs one piece of asynchronous work to its end, at most so long: a command does one thing at a
+/// time. Nothing is left behind when it is given up: the work is cancelled and waited for.
 template <class Result>
-Result Client::run(asio::awaitable<Result> work) {
+std::optional<Result> Client::run(asio::awaitable<Result> work, Duration patience) {
     std::exception_ptr failure;
     std::optional<Result> result;
-    asio::co_spawn(io_, std::move(work), [&](const std::exception_ptr& thrown, Result value) {
+    bool ended = false;
+    asio::cancellation_signal give_up;
+    const auto finished = [&](const std::exception_ptr& thrown, Result value) {
+        ended = true;
         failure = thrown;
         if (!thrown) result = std::move(value);
-    });
+    };
+    asio::co_spawn(io_, std::move(work), asio::bind_cancellation_slot(give_up.slot(), finished));
     io_.restart();
-    io_.run_for(limits::request_time);
-    const bool timed_out = !failure && !result;
-    if (timed_out) throw UnreachableError("the master at " + master_ + " does not answer");
+    io_.poll();
+    const auto deadline = Clock::now() + patience;
+    while (!ended && !interrupted_ && Clock::now() < deadline)
+        io_.run_one_for(deadline - Clock::now());
+    const bool given_up = !ended;
+    if (given_up) {
+        give_up.emit(asio::cancellation_type::terminal);
+        while (!ended) io_.run_one();
+    }
+    if (result) return result;
+    if (given_up) {
+        if (std::exchange(interrupted_, false)) throw InterruptedError();
+        return std::nullopt;
+    }
     try {
-        if (failure) std::rethrow_exception(failure);
+        std::rethrow_exception(failure);
     } catch (const KeyRefusedError&) {
         throw;
     } catch (const DisconnectionError& error) {
+        connection_.reset();
         throw UnreachableError("the master at " + master_ + " cannot be reached: " + error.what());
     } catch (const BadMessageError& error) {
+        connection_.reset();
         throw UnreachableError("what answers at " + master_ + " is no master: it sent " +
                                error.what());
     }
-    return std::move(*result);
 }
 
 Client::Client(const Credentials& credentials)
-    : tls_(credentials.key),
+    : target_(credentials.master),
+      tls_(credentials.key),
       master_(format_host_port(credentials.master.host, credentials.master.port)) {
-    auto opened = [](Client& self, const Credentials& with) -> asio::awaitable<bool> {
-        co_await self.open(with);
-        co_return true;
-    };
-    run<bool>(opened(*this, credentials));
+    if (!run<bool>(open(), limits::request_time))
+        throw UnreachableError("the master at " + master_ + " does not answer");
 }
 
-asio::awaitable<void> Client::open(const Credentials& credentials) {
-    Connection link = co_await dial(credentials.master);
+asio::awaitable<bool> Client::open() {
+    connection_.reset();
+    replies_.clear();
+    ahead_.clear();
+    Connection link = co_await dial(target_);
     connection_.emplace(std::move(link));
     co_await connection_->connect_tls(tls_);
+    connection_->set_frame_limits(limits::control_frame_bytes, limits::raw_tail_bytes);
     Hello hello;
     hello.version = version;
     hello.protocol = protocol_version;
     hello.peer = "client";
     connection_->send(hello);
     const auto answer = co_await receive();
-    const auto* welcome = std::get_if<Welcome>(&answer);
+    const auto* welcome = std::get_if<Welcome>(&answer.message);
     if (welcome == nullptr) throw BadMessageError("no welcome");
     welcome_ = *welcome;
-    connection_->set_frame_limits(limits::control_frame_bytes, limits::raw_tail_bytes);
+    ++connections_;
+    co_return true;
 }
 
-/// The next message of the master; its refusals become errors.
-asio::awaitable<ToClient> Client::receive() {
+/// The next message of the master. A refusal ends the connection and becomes an error.
+asio::awaitable<Reply> Client::receive() {
+    if (!connection_) throw DisconnectionError("the connection is closed");
     const Frame frame = co_await connection_->next_frame();
-    raw_ = frame.raw;
     ParseArena arena;
     const auto envelope = open_envelope(frame.json, arena);
     auto message = decode<ToClient>(envelope);
@@ -80,17 +106,95 @@ asio::awaitable<ToClient> Client::receive() {
             throw KeyRefusedError(refused->reason);
         throw DisconnectionError(refused->reason);
     }
-    if (const auto* failed = std::get_if<Failed>(&*message))
-        throw RequestFailedError(failed->code, failed->reason);
-    if (const auto* bad = std::get_if<BadMessage>(&*message))
+    Reply reply;
+    reply.message = std::move(*message);
+    reply.raw = frame.raw;
+    std::visit(
+        [&](const auto& any) {
+            if constexpr (requires { any.id; }) reply.id = any.id;
+        },
+        reply.message);
+    if (const auto* bad = std::get_if<BadMessage>(&reply.message))
         throw RequestFailedError("bad_request",
                                  "the master (version " + welcome_.version +
                                      ") does not understand this command: " + bad->reason);
-    co_return std::move(*message);
+    co_return reply;
 }
 
-ToClient Client::next_answer() {
-    return run<ToClient>(receive());
+void Client::throw_failure(const Reply& reply) {
+    if (const auto* failed = std::get_if<Failed>(&reply.message))
+        throw RequestFailedError(failed->code, failed->reason);
+    throw UnreachableError("the master sent an answer that does not belong to the question");
+}
+
+std::optional<Reply> Client::wait_for(std::int64_t id, Duration patience) {
+    const auto deadline = Clock::now() + patience;
+    for (;;) {
+        const auto found = std::find_if(replies_.begin(), replies_.end(),
+                                        [&](const Reply& reply) { return reply.id == id; });
+        if (found != replies_.end()) {
+            std::optional<Reply> reply = std::move(*found);
+            replies_.erase(found);
+            return reply;
+        }
+        auto reply = run<Reply>(receive(), deadline - Clock::now());
+        if (!reply) return std::nullopt;
+        replies_.push_back(std::move(*reply));
+    }
+}
+
+Reply Client::reply_to(std::int64_t id, Duration patience) {
+    auto reply = wait_for(id, patience);
+    if (reply) return std::move(*reply);
+    connection_.reset();
+    throw UnreachableError("the master at " + master_ + " does not answer");
+}
+
+void Client::reconnect(Duration patience) {
+    const auto deadline = Clock::now() + patience;
+    bool said = false;
+    Duration ceiling = limits::reconnect_first;
+    for (;;) {
+        std::string reason = "the master at " + master_ + " does not answer";
+        try {
+            if (run<bool>(open(), limits::request_time)) {
+                if (said) std::fprintf(stderr, "rpicluster: the master is back\n");
+                return;
+            }
+        } catch (const UnreachableError& error) {
+            reason = error.what();
+        }
+        if (Clock::now() >= deadline) throw UnreachableError(reason);
+        // The first attempts may fall into a restart that nobody needs to hear of.
+        if (!said && ceiling > limits::reconnect_first * 4) {
+            std::fprintf(stderr, "rpicluster: %s; waiting for it to come back\n", reason.c_str());
+            said = true;
+        }
+        pause(std::chrono::duration_cast<Duration>(ceiling * random_unit()));
+        ceiling = std::min<Duration>(2 * ceiling, limits::reconnect_early_max);
+    }
+}
+
+void Client::watch_interrupts() {
+    if (signals_) return;
+    signals_.emplace(io_, SIGINT);
+    await_interrupt();
+}
+
+void Client::await_interrupt() {
+    signals_->async_wait([this](const boost::system::error_code& error, int) {
+        if (error) return;
+        interrupted_ = true;
+        await_interrupt();
+    });
+}
+
+void Client::pause(Duration duration) {
+    auto wait = [](Duration so_long) -> asio::awaitable<bool> {
+        co_await sleep_for(so_long);
+        co_return true;
+    };
+    run<bool>(wait(duration), duration + std::chrono::seconds(1));
 }
 
 }  // namespace rpic

@@ -3,8 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 namespace rpic {
 
@@ -57,6 +58,12 @@ void Table::print() const {
         }
         std::printf("%s\n", line.c_str());
     }
+}
+
+void write_now(std::FILE* file, std::string_view bytes) {
+    const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+    if (!written || std::fflush(file) != 0)
+        throw OutputClosedError(std::string("cannot write the output: ") + std::strerror(errno));
 }
 
 void print_json(json::object value) {

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdio>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/json.hpp"
@@ -27,6 +30,15 @@ class Table {
   private:
     std::vector<std::vector<Cell>> rows_;
 };
+
+/// Nobody takes the output any more: `rpicluster logs 7 | head`.
+class OutputClosedError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// Writes at once. Throws OutputClosedError.
+void write_now(std::FILE* file, std::string_view bytes);
 
 /// Exactly one JSON value, {"version":1, ...}.
 void print_json(json::object value);

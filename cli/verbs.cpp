@@ -24,6 +24,9 @@ const std::vector<Verb>& all_verbs() {
         {"remove", "NODE", "forget a node and its key", "", &verb_remove},
         {"login", "HOST[:PORT]", "keep a token (read from stdin) for this user", "", &verb_login},
         {"doctor", "", "find out what is wrong, and what to do", "", &verb_doctor},
+        {"demo", "[--tiles N] [--samples N] [--picture FILE.png]",
+         "render a picture on all nodes, and show who did what", "--tiles --samples --picture",
+         &verb_demo},
         {"version", "", "print the version", "", &verb_version},
         {"completion", "bash", "print the completion for bash", "bash", &verb_completion},
     };
@@ -66,6 +69,22 @@ std::string Arguments::take_word(const std::string& what) {
     auto word = take_optional_word();
     if (!word) throw UsageError(what + " is missing; rpicluster --help shows how it is written");
     return *word;
+}
+
+std::string Arguments::take_any_word(const std::string& what) {
+    if (words_.empty()) return take_word(what);
+    auto word = words_.front();
+    words_.erase(words_.begin());
+    return word;
+}
+
+std::optional<Arguments::TaskName> Arguments::take_task() {
+    if (words_.empty()) return std::nullopt;
+    const auto word = words_.front();
+    const auto dot = word.find('.');
+    if (dot == std::string::npos || dot == 0 || dot + 1 == word.size()) return std::nullopt;
+    words_.erase(words_.begin());
+    return TaskName{word.substr(0, dot), word.substr(dot + 1)};
 }
 
 void Arguments::finish() const {

@@ -15,6 +15,8 @@ struct Invocation {
     Settings settings;
     Format format = Format::table;
     std::vector<std::string> arguments;  // behind the verb, without the global options
+
+    bool machine_readable() const { return format == Format::json || format == Format::jsonl; }
 };
 
 /// Picks the options of a verb out of its arguments. Throws UsageError for what is left over.
@@ -27,6 +29,15 @@ class Arguments {
     /// The next word that is no option; `what` is its name in the complaint.
     std::string take_word(const std::string& what);
     std::optional<std::string> take_optional_word();
+    /// The next word, even if it begins with "-", as -5 does.
+    std::string take_any_word(const std::string& what);
+    /// The next word if it is ID.TASK, where TASK may be a selector.
+    struct TaskName {
+        std::string job;
+        std::string task;
+    };
+    std::optional<TaskName> take_task();
+    bool empty() const { return words_.empty(); }
     /// Nothing may be left.
     void finish() const;
 
@@ -43,6 +54,7 @@ int verb_login(const Invocation& invocation);
 int verb_doctor(const Invocation& invocation);
 int verb_version(const Invocation& invocation);
 int verb_completion(const Invocation& invocation);
+int verb_demo(const Invocation& invocation);
 
 /// A verb as --help and the completion know it.
 struct Verb {

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace rpic {
+
+/// Whether bytes are UTF-8, which is all that JSON can carry.
+bool is_utf8(std::string_view bytes);
+
+/// The same bytes with U+FFFD in place of each that is no part of UTF-8.
+std::string as_utf8(std::string_view bytes);
+
+/// How many bytes at the end are the begin of a character whose rest is still to come.
+std::size_t incomplete_tail(std::string_view bytes);
+
+/// The items of a job as they travel: each ended by a NUL. Pure. Throws UsageError for an item that
+/// is too long, not UTF-8 or holds a NUL, and for more than limits::tasks_per_job.
+class ItemList {
+  public:
+    /// One item, as it is written behind ":::".
+    void add(std::string_view item);
+
+    /// A piece of a file of lines, cut anywhere. The line's end and a carriage return before it do
+    /// not belong to the item.
+    void feed_lines(std::string_view piece);
+    /// The file has ended: what is left is a line, too.
+    void end_lines();
+
+    std::int64_t count() const { return count_; }
+    const std::string& bytes() const { return bytes_; }
+
+  private:
+    void close_line();
+    void close_item(std::size_t begin);
+
+    std::string bytes_;
+    std::size_t line_begin_ = 0;
+    std::int64_t count_ = 0;
+};
+
+}  // namespace rpic
