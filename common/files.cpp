@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "common/errors.hpp"
-#include "common/keys.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -103,16 +102,6 @@ void write_secret(const std::filesystem::path& path, std::string_view text) {
     const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
     const Descriptor folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder || ::fsync(folder.get()) != 0) fail("write", parent);
-}
-
-std::string read_key_file(const std::filesystem::path& path) {
-    const auto text = read_file_if_there(path, limits::key_file_bytes);
-    if (!text) return {};
-    const auto key = canonical_key(*text);
-    if (key.empty())
-        throw ConfigError(path.string() +
-                          " holds no key: expected five groups of five letters and digits");
-    return key;
 }
 
 void make_private_folder(const std::filesystem::path& folder) {

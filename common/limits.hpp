@@ -127,6 +127,26 @@ inline constexpr std::size_t path_bytes = 4096;                    // of a path 
 inline constexpr std::size_t blobs_per_request = 500;              // asked about at once
 inline constexpr auto bulk_idle = 15s;  // a bulk link that carries nothing is closed
 
+// The runner, which owns the tasks of a node.
+inline constexpr std::size_t runner_frame_bytes = 1024 * 1024;  // more: the connection is closed
+inline constexpr std::size_t runner_attempts = 4096;  // known to it; more: the launch has failed
+inline constexpr auto runner_idle = 10s;              // without slave and attempt: it ends
+inline constexpr auto runner_idle_attached = 60s;     // without attempt, with a slave: it ends
+inline constexpr auto runner_start = 10s;  // it does not answer for so long: launches have failed
+inline constexpr auto runner_retry = 5s;   // after that, if something was left in its folder
+inline constexpr auto runner_lock_time = 3s;  // it waits so long for its predecessor to end
+inline constexpr int runner_deaths = 3;       // of runners during one launch: the launch has failed
+inline constexpr auto runner_check = 250ms;   // between looks at leases, memory and suspended time
+inline constexpr auto kill_sweep = 50ms;      // between two sweeps that kill a tree
+inline constexpr auto kill_time = 60s;        // a tree that still lives is given up, with a warning
+inline constexpr auto grace_max = 60s;        // between TERM and KILL; longer: cut
+inline constexpr auto orphan_grace = 1s;      // the same for what a task left behind
+inline constexpr std::size_t task_processes = 4096;      // of an attempt; more: its fork(2) fails
+inline constexpr int task_oom_score = 500;               // the kernel kills tasks before daemons
+inline constexpr std::size_t spool_bytes = 1024 * 1024;  // larger, and mostly forgotten: rewritten
+inline constexpr std::size_t spool_record_bytes = 2 * 1024 * 1024;  // longer: the rest is not read
+inline constexpr auto spool_sync = 100ms;  // an end that is not acknowledged is on disk after it
+
 // Reconnecting.
 inline constexpr auto reconnect_first = 200ms;
 inline constexpr auto reconnect_early_max = 5s;      // in the first part of an outage ...
