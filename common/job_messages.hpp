@@ -292,7 +292,9 @@ struct MissingBlobs {
 };
 BOOST_DESCRIBE_STRUCT(MissingBlobs, (), (id, blobs))
 
-/// A part of a blob, in the raw tail. Parts come in order; `offset` 0 starts anew.
+/// A part of a blob, in the raw tail. Parts come in order: one that does not begin where the stored
+/// ones end is not stored, and the answer says where that is. So a first part that is empty and
+/// begins at `size` asks from where to go on. One at 0 starts anew.
 struct PutChunk {
     static constexpr std::string_view type_name = "put_chunk";
     std::int64_t id = 0;

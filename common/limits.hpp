@@ -125,7 +125,27 @@ inline constexpr std::int64_t blob_bytes = std::int64_t{1} << 40;  // of one fil
 inline constexpr std::size_t manifest_bytes = 64 * 1024 * 1024;    // of a list of files; refused
 inline constexpr std::size_t path_bytes = 4096;                    // of a path in it; refused
 inline constexpr std::size_t blobs_per_request = 500;              // asked about at once
-inline constexpr auto bulk_idle = 15s;  // a bulk link that carries nothing is closed
+inline constexpr std::size_t manifest_entries = 200'000;  // of a list of files; more: refused
+inline constexpr int folder_depth = 128;                  // folders nested deeper: refused
+inline constexpr std::size_t glob_chars = 1024;           // of a pattern of --out; more: refused
+inline constexpr auto bulk_idle = 15s;  // a bulk link that carries nothing is closed by the node
+inline constexpr auto bulk_silence = 1min;   // the same by the master: that node is gone
+inline constexpr auto bulk_open_time = 10s;  // until a node that was asked to open one has done so
+inline constexpr int bulk_transfers = 2;     // of one node at once; further ones wait
+inline constexpr int chunks_ahead = 2;       // requests of one transfer that are under way
+inline constexpr std::size_t node_questions = 256;  // for output, unanswered; more: not asked
+inline constexpr std::size_t partial_blobs = 32;    // open at once; the rest is read again first
+inline constexpr auto partial_kept = 24h;  // an upload that nobody continues for so long is deleted
+inline constexpr auto rehash_time = 5s;    // to read a partial upload again; the rest is sent anew
+inline constexpr auto blob_touched = 1h;   // the last use of a blob is noted no more often
+inline constexpr std::size_t file_step_bytes = 8 * 1024 * 1024;  // copied or hashed in one go of
+                                                                 // the file thread
+inline constexpr std::size_t file_step_entries = 1024;           // made or removed, likewise
+inline constexpr std::size_t file_queue = 64;  // work that waits for the file thread; more: the
+                                               // one who brings it waits
+inline constexpr auto file_thread_idle = 10s;  // a thread without work ends
+inline constexpr std::int64_t cache_bytes = std::int64_t{4} << 30;  // a node's file cache, unless
+                                                                    // 10 % of its disk is less
 
 // The runner, which owns the tasks of a node.
 inline constexpr std::size_t runner_frame_bytes = 1024 * 1024;  // more: the connection is closed

@@ -1,0 +1,472 @@
+#include "common/blob_store.hpp"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <tuple>
+
+#include "common/clock.hpp"
+#include "common/limits.hpp"
+#include "common/text.hpp"
+
+namespace rpic {
+
+namespace {
+
+constexpr std::size_t read_step = 128 * 1024;
+constexpr std::string_view intake_prefix = "intake-";
+
+void check_name(const std::string& blob) {
+    if (!is_blob_name(blob))
+        throw FileError("bad_request", "\"" + printable(blob, limits::log_text_chars) +
+                                           "\" is no SHA-256 in lower-case hex");
+}
+
+void make_folder(const std::filesystem::path& folder) {
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+        fail_file("make the folder", folder.native());
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+    const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!descriptor || ::fsync(descriptor.get()) != 0) fail_file("write", folder.native());
+}
+
+std::int64_t age_seconds(const struct stat& status) {
+    return wall_seconds() - status.st_mtime;
+}
+
+/// Bytes from `offset` on, as many as there are up to `size`.
+std::string read_at(const Descriptor& file, std::int64_t offset, std::size_t size,
+                    const std::filesystem::path& path) {
+    std::string bytes(size, '\0');
+    std::size_t done = 0;
+    while (done < size) {
+        const auto count = ::pread(file.get(), bytes.data() + done, size - done,
+                                   offset + static_cast<std::int64_t>(done));
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) fail_file("read", path.native());
+        if (count == 0) break;
+        done += static_cast<std::size_t>(count);
+    }
+    bytes.resize(done);
+    return bytes;
+}
+
+FileError unknown(const std::string& blob) {
+    return FileError("not_found", "there is no file with the SHA-256 " + blob + " here");
+}
+
+}  // namespace
+
+BlobStore::BlobStore(std::filesystem::path folder, std::int64_t keep_free_bytes)
+    : folder_(std::move(folder)), keep_free_bytes_(keep_free_bytes) {}
+
+std::filesystem::path BlobStore::path_of(const std::string& blob) const {
+    return folder_ / blob.substr(0, 2) / blob.substr(2);
+}
+
+std::filesystem::path BlobStore::incoming(const std::string& name) const {
+    return folder_ / "incoming" / name;
+}
+
+/// Reads what an earlier run has left.
+void BlobStore::prepare() {
+    if (prepared_) return;
+    std::error_code error;
+    if (folder_.has_parent_path())
+        std::filesystem::create_directories(folder_.parent_path(), error);
+    make_folder(folder_);
+    make_folder(folder_ / "incoming");
+    std::int64_t bytes = 0;
+    for (const auto& info : list()) bytes += info.size;
+    std::filesystem::directory_iterator files(folder_ / "incoming", error);
+    for (const auto& file : files) {
+        struct stat status {};
+        if (::lstat(file.path().c_str(), &status) != 0) continue;
+        const bool half_copied = file.path().filename().native().starts_with(intake_prefix);
+        if (half_copied || age_seconds(status) > std::chrono::seconds(limits::partial_kept).count())
+            ::unlink(file.path().c_str());
+        else
+            bytes += status.st_size;
+    }
+    bytes_ = bytes;
+    prepared_ = true;
+}
+
+std::int64_t BlobStore::stored_size(const std::string& blob) {
+    struct stat status {};
+    if (::lstat(path_of(blob).c_str(), &status) == 0) return status.st_size;
+    if (errno != ENOENT) fail_file("look at", path_of(blob).native());
+    return -1;
+}
+
+bool BlobStore::has(const std::string& blob) {
+    check_name(blob);
+    prepare();
+    if (stored_size(blob) < 0) return false;
+    note_use(blob);
+    return true;
+}
+
+std::vector<std::string> BlobStore::missing(const std::vector<std::string>& blobs) {
+    std::vector<std::string> result;
+    for (const auto& blob : blobs)
+        if (!has(blob)) result.push_back(blob);
+    return result;
+}
+
+void BlobStore::note_use(const std::string& blob) {
+    const auto path = path_of(blob);
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) return;
+    const auto age = age_seconds(status);
+    // A time in the future comes from a clock that was wrong: it would keep the blob for ever.
+    if (age >= 0 && age < std::chrono::seconds(limits::blob_touched).count()) return;
+    ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+}
+
+void BlobStore::need_space(std::int64_t bytes) {
+    struct statvfs disk {};
+    if (::statvfs(folder_.c_str(), &disk) != 0)
+        fail_file("ask for the free space of", folder_.native());
+    const auto free =
+        static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
+    if (free - bytes >= keep_free_bytes_) return;
+    throw FileError("full", "the disk of " + folder_.native() + " has " + format_size(free) +
+                                " free: not enough for " + format_size(bytes) + " more, because " +
+                                format_size(keep_free_bytes_) +
+                                " are to stay free; make room there");
+}
+
+void BlobStore::write(const Descriptor& file, std::string_view bytes, std::int64_t offset,
+                      std::string_view what) {
+    while (!bytes.empty()) {
+        const auto count = ::pwrite(file.get(), bytes.data(), bytes.size(), offset);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) fail_file("write", what);
+        bytes.remove_prefix(static_cast<std::size_t>(count));
+        offset += count;
+        bytes_ += count;
+    }
+}
+
+// ------------------------------------------------------------------------------------- parts
+
+BlobStore::Partials::iterator BlobStore::find_partial(const std::string& blob, std::int64_t size) {
+    auto found = std::find_if(partials_.begin(), partials_.end(),
+                              [&](const Partial& partial) { return partial.blob == blob; });
+    if (found == partials_.end()) {
+        if (::access(incoming(blob).c_str(), F_OK) != 0) return found;
+        found = start_partial(blob, size, false);
+    }
+    if (found->size != size) {
+        drop_partial(found);
+        return partials_.end();
+    }
+    partials_.splice(partials_.begin(), partials_, found);
+    return found;
+}
+
+BlobStore::Partials::iterator BlobStore::start_partial(const std::string& blob, std::int64_t size,
+                                                       bool anew) {
+    const auto same = std::find_if(partials_.begin(), partials_.end(),
+                                   [&](const Partial& partial) { return partial.blob == blob; });
+    if (same != partials_.end()) drop_partial(same);
+    const auto path = incoming(blob);
+    if (anew) {
+        struct stat status {};
+        if (::lstat(path.c_str(), &status) == 0 && ::unlink(path.c_str()) == 0)
+            bytes_ -= status.st_size;
+        need_space(size);
+    }
+    Partial partial;
+    partial.blob = blob;
+    partial.size = size;
+    const int mode = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (anew ? O_CREAT | O_EXCL : 0);
+    partial.file = Descriptor(::open(path.c_str(), mode, 0600));
+    if (!partial.file) fail_file("write", path.native());
+    if (!anew) read_again(partial);
+    partials_.push_front(std::move(partial));
+    if (partials_.size() > limits::partial_blobs) partials_.pop_back();
+    return partials_.begin();
+}
+
+/// The hash of what an earlier run has left. What is too much to read now is sent again.
+void BlobStore::read_again(Partial& partial) {
+    const auto path = incoming(partial.blob);
+    const auto deadline = Clock::now() + limits::rehash_time;
+    struct stat status {};
+    if (::fstat(partial.file.get(), &status) != 0) fail_file("read", path.native());
+    const std::int64_t end = std::min<std::int64_t>(status.st_size, partial.size);
+    while (partial.received < end && Clock::now() < deadline) {
+        const auto left = static_cast<std::size_t>(end - partial.received);
+        const auto bytes = read_at(partial.file, partial.received, std::min(left, read_step), path);
+        if (bytes.empty()) break;
+        partial.hash.update(bytes);
+        partial.received += static_cast<std::int64_t>(bytes.size());
+    }
+    if (::ftruncate(partial.file.get(), partial.received) != 0) fail_file("write", path.native());
+    bytes_ -= status.st_size - partial.received;
+}
+
+void BlobStore::drop_partial(Partials::iterator partial) {
+    bytes_ -= partial->received;
+    ::unlink(incoming(partial->blob).c_str());
+    partials_.erase(partial);
+}
+
+std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, std::int64_t offset,
+                                  std::string_view bytes) {
+    check_name(blob);
+    prepare();
+    const auto count = static_cast<std::int64_t>(bytes.size());
+    if (size < 0 || size > limits::blob_bytes)
+        throw FileError("bad_request", "a file has at most " + format_size(limits::blob_bytes));
+    if (offset < 0 || offset > size || count > size - offset || bytes.size() > limits::chunk_bytes)
+        throw FileError("bad_request", "a part that lies beyond the end of its file");
+    const auto stored = stored_size(blob);
+    if (stored >= 0 && stored != size)
+        throw FileError("bad_request", blob + " has another size than was announced");
+    if (stored >= 0) {
+        note_use(blob);
+        return stored;
+    }
+    const bool anew = offset == 0 && (count > 0 || size == 0);
+    auto partial = anew ? start_partial(blob, size, true) : find_partial(blob, size);
+    if (partial == partials_.end()) return 0;
+    if (offset != partial->received) return partial->received;
+    need_space(count);
+    write(partial->file, bytes, offset, incoming(blob).native());
+    partial->hash.update(bytes);
+    partial->received += count;
+    // Written to the disk while it comes, so that the end need not wait for all of it.
+    const auto step = static_cast<std::int64_t>(limits::file_step_bytes);
+    if (partial->received / step != offset / step)
+        ::sync_file_range(partial->file.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+    const auto received = partial->received;
+    if (received == size) finish(partial);
+    return received;
+}
+
+std::int64_t BlobStore::received(const std::string& blob, std::int64_t size) {
+    check_name(blob);
+    prepare();
+    const auto stored = stored_size(blob);
+    if (stored >= 0) return stored;
+    const auto partial = find_partial(blob, size);
+    return partial == partials_.end() ? 0 : partial->received;
+}
+
+void BlobStore::finish(Partials::iterator partial) {
+    const auto hash = partial->hash.finish();
+    if (hash != partial->blob) {
+        const auto blob = partial->blob;
+        drop_partial(partial);
+        throw FileError("conflict", "what came has the SHA-256 " + hash + ", not " + blob +
+                                        " as announced: the file changed while it was sent");
+    }
+    const auto path = incoming(partial->blob);
+    adopt(partial->file, path, partial->blob, partial->size);
+    partials_.erase(partial);
+}
+
+/// Makes a whole file a blob: on the disk first, then under its name.
+void BlobStore::adopt(const Descriptor& file, const std::filesystem::path& path,
+                      const std::string& blob, std::int64_t size) {
+    const auto target = path_of(blob);
+    if (stored_size(blob) >= 0) {
+        ::unlink(path.c_str());
+        bytes_ -= size;
+        return note_use(blob);
+    }
+    if (::fchmod(file.get(), 0400) != 0 || ::fsync(file.get()) != 0)
+        fail_file("write", path.native());
+    const auto parent = target.parent_path();
+    const bool made = ::mkdir(parent.c_str(), 0700) == 0;
+    if (!made && errno != EEXIST) fail_file("make the folder", parent.native());
+    if (::rename(path.c_str(), target.c_str()) != 0) fail_file("write", target.native());
+    sync_folder(parent);
+    if (made) sync_folder(folder_);
+}
+
+// --------------------------------------------------------------------------- reading and keeping
+
+BlobStore::Piece BlobStore::get_chunk(const std::string& blob, std::int64_t offset) {
+    check_name(blob);
+    if (reading_ != blob) {
+        reading_.clear();
+        reading_file_ = open(blob);
+        reading_ = blob;
+    }
+    struct stat status {};
+    if (::fstat(reading_file_.get(), &status) != 0) fail_file("read", path_of(blob).native());
+    if (offset < 0 || offset > status.st_size)
+        throw FileError("bad_request", "a part that lies beyond the end of its file");
+    Piece piece;
+    piece.size = status.st_size;
+    const auto count = std::min(static_cast<std::size_t>(piece.size - offset), limits::chunk_bytes);
+    piece.bytes = read_at(reading_file_, offset, count, path_of(blob));
+    if (offset + static_cast<std::int64_t>(piece.bytes.size()) == piece.size) {
+        reading_.clear();
+        reading_file_.reset();
+    }
+    return piece;
+}
+
+Descriptor BlobStore::open(const std::string& blob) {
+    check_name(blob);
+    prepare();
+    Descriptor file(::open(path_of(blob).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!file && errno == ENOENT) throw unknown(blob);
+    if (!file) fail_file("read", path_of(blob).native());
+    note_use(blob);
+    return file;
+}
+
+std::string BlobStore::read(const std::string& blob, std::size_t max_bytes) {
+    const auto file = open(blob);
+    const auto size = static_cast<std::size_t>(stored_size(blob));
+    if (size > max_bytes)
+        throw FileError("bad_request", blob + " is larger than " +
+                                           format_size(static_cast<std::int64_t>(max_bytes)));
+    return read_at(file, 0, size, path_of(blob));
+}
+
+std::vector<BlobStore::BlobInfo> BlobStore::list() {
+    std::vector<BlobInfo> result;
+    std::error_code error;
+    for (const auto& folder : std::filesystem::directory_iterator(folder_, error)) {
+        const auto first = folder.path().filename().native();
+        if (first.size() != 2) continue;
+        std::filesystem::directory_iterator files(folder.path(), error);
+        for (const auto& file : files) {
+            BlobInfo info;
+            info.blob = first + file.path().filename().native();
+            struct stat status {};
+            if (!is_blob_name(info.blob) || ::lstat(file.path().c_str(), &status) != 0) continue;
+            info.size = status.st_size;
+            info.used_at = status.st_mtime;
+            result.push_back(std::move(info));
+        }
+    }
+    return result;
+}
+
+void BlobStore::remove(const std::string& blob) {
+    check_name(blob);
+    prepare();
+    const auto size = stored_size(blob);
+    if (size < 0) return;
+    if (::unlink(path_of(blob).c_str()) != 0) fail_file("delete", path_of(blob).native());
+    bytes_ -= size;
+    if (reading_ != blob) return;
+    reading_.clear();
+    reading_file_.reset();
+}
+
+std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string>& pinned) {
+    prepare();
+    if (bytes_ <= max_bytes) return bytes_;
+    auto blobs = list();
+    std::sort(blobs.begin(), blobs.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.used_at, a.blob) < std::tie(b.used_at, b.blob);
+    });
+    for (const auto& info : blobs) {
+        if (bytes_ <= max_bytes) break;
+        if (!pinned.contains(info.blob)) remove(info.blob);
+    }
+    return bytes_;
+}
+
+std::int64_t BlobStore::bytes() {
+    prepare();
+    return bytes_;
+}
+
+// ---------------------------------------------------------------------------------- own files
+
+std::string BlobStore::put_bytes(std::string_view bytes) {
+    prepare();
+    const auto blob = sha256_hex(bytes);
+    if (has(blob)) return blob;
+    const auto size = static_cast<std::int64_t>(bytes.size());
+    need_space(size);
+    const auto path = incoming(std::string(intake_prefix) + std::to_string(++intakes_));
+    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!file) fail_file("write", path.native());
+    const auto before = bytes_;
+    try {
+        write(file, bytes, 0, path.native());
+        adopt(file, path, blob, size);
+    } catch (const FileError&) {
+        ::unlink(path.c_str());
+        bytes_ = before;
+        throw;
+    }
+    return blob;
+}
+
+std::string BlobStore::put_file(const std::filesystem::path& file) {
+    Descriptor source(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!source) fail_file("read", file.native());
+    Intake intake(*this, std::move(source));
+    while (!intake.step()) continue;
+    return intake.blob();
+}
+
+BlobStore::Intake::Intake(BlobStore& store, Descriptor source)
+    : store_(store), source_(std::move(source)) {
+    store_.prepare();
+    path_ = store_.incoming(std::string(intake_prefix) + std::to_string(++store_.intakes_));
+    target_ = Descriptor(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!target_) fail_file("write", path_.native());
+    // Where the file system can share the bytes, this is also a picture that does not change.
+    shared_ = ::ioctl(target_.get(), FICLONE, source_.get()) == 0;
+}
+
+BlobStore::Intake::Intake(Intake&& other) noexcept
+    : store_(other.store_),
+      source_(std::move(other.source_)),
+      target_(std::move(other.target_)),
+      path_(std::move(other.path_)),
+      shared_(other.shared_),
+      hash_(std::move(other.hash_)),
+      size_(other.size_),
+      blob_(std::move(other.blob_)) {}
+
+BlobStore::Intake::~Intake() {
+    if (!target_ || !blob_.empty()) return;
+    ::unlink(path_.c_str());
+    store_.bytes_ -= size_;
+}
+
+bool BlobStore::Intake::step() {
+    if (!blob_.empty()) return true;
+    store_.need_space(static_cast<std::int64_t>(limits::file_step_bytes));
+    const auto& from = shared_ ? target_ : source_;
+    for (std::size_t done = 0; done < limits::file_step_bytes; done += read_step) {
+        const auto bytes = read_at(from, size_, read_step, path_);
+        const auto count = static_cast<std::int64_t>(bytes.size());
+        if (shared_)
+            store_.bytes_ += count;
+        else
+            store_.write(target_, bytes, size_, path_.native());
+        hash_.update(bytes);
+        size_ += count;
+        if (bytes.size() == read_step) continue;
+        auto blob = hash_.finish();
+        store_.adopt(target_, path_, blob, size_);
+        blob_ = std::move(blob);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace rpic

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common/beneath.hpp"
+#include "slave/files/file_cache.hpp"
+
+/// The private folder of an attempt. `owner` is the task's user. All throw FileError.
+namespace rpic {
+
+/// Makes a folder of mode 0700 for the task; its parents are there. One that is there already is
+/// removed first.
+asio::awaitable<void> make_work_folder(FileThread& files, std::filesystem::path folder,
+                                       Owner owner);
+
+/// Puts the files of manifests (blobs) there, later ones over earlier ones; copies that share their
+/// bytes with the cache where the file system can do that, never hard links.
+asio::awaitable<void> place_inputs(FileThread& files, FileCache& cache,
+                                   std::filesystem::path folder, std::vector<std::string> manifests,
+                                   Owner owner);
+
+struct Collected {
+    std::string manifest;  // the blob, which the master has; empty if nothing matched
+    std::int64_t files = 0;
+    std::int64_t bytes = 0;
+    std::vector<std::string> left_out;  // in words, what matched and cannot travel
+};
+/// Sends what matches the globs of --out to the master. What the task changes meanwhile (it should
+/// have ended) is an error or left out.
+asio::awaitable<Collected> collect_outputs(FileThread& files, BulkLink& bulk,
+                                           std::filesystem::path folder,
+                                           std::vector<std::string> globs, Owner owner);
+
+/// Removes a folder and all that the task has left in it.
+asio::awaitable<void> remove_folder(FileThread& files, std::filesystem::path folder);
+
+}  // namespace rpic
