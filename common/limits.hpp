@@ -77,18 +77,23 @@ inline constexpr auto master_silence = 15s;  // a slave that hears nothing for s
 inline constexpr double hot_celsius = 80;
 
 // Jobs.
-inline constexpr std::int64_t tasks_per_job = 1'000'000;  // more: the submit is refused
-inline constexpr std::size_t unfinished_jobs = 100'000;   // more: the submit is refused
-inline constexpr std::size_t job_spec_bytes = 40 * 1024;  // as JSON; more: refused
-inline constexpr std::int64_t job_cpus = 4096;            // of one task; more: refused
-inline constexpr std::int64_t job_retries = 1000;         // more: refused
-inline constexpr std::size_t job_dependencies = 256;      // more: refused
-inline constexpr std::size_t item_bytes = 32 * 1024;      // of one item; more: refused
-inline constexpr std::size_t where_chars = 2048;          // of an expression; more: refused
-inline constexpr int where_depth = 32;                    // nested deeper: refused
-inline constexpr auto lost_after_stop = 120s;             // default under on_disconnect=stop
-inline constexpr auto lost_after_stop_min = 60s;          // less: refused
-inline constexpr int live_attempts = 2;                   // of a task; the oldest gives way
+inline constexpr std::int64_t tasks_per_job = 1'000'000;        // more: the submit is refused
+inline constexpr std::size_t unfinished_jobs = 100'000;         // more: the submit is refused
+inline constexpr std::int64_t array_index = 1'000'000'000'000;  // of a task; above: refused
+inline constexpr std::size_t selector_ranges = 4096;            // of a selector; more: refused
+inline constexpr std::size_t command_bytes = 1024 * 1024;  // with its item; more: cannot be run
+inline constexpr std::size_t job_file_bytes = 4 * 1024 * 1024;  // more: refused
+inline constexpr std::size_t job_file_jobs = 10'000;            // more: refused
+inline constexpr std::size_t job_spec_bytes = 40 * 1024;        // as JSON; more: refused
+inline constexpr std::int64_t job_cpus = 4096;                  // of one task; more: refused
+inline constexpr std::int64_t job_retries = 1000;               // more: refused
+inline constexpr std::size_t job_dependencies = 256;            // more: refused
+inline constexpr std::size_t item_bytes = 32 * 1024;            // of one item; more: refused
+inline constexpr std::size_t where_chars = 2048;                // of an expression; more: refused
+inline constexpr int where_depth = 32;                          // nested deeper: refused
+inline constexpr auto lost_after_stop = 120s;                   // default under on_disconnect=stop
+inline constexpr auto lost_after_stop_min = 60s;                // less: refused
+inline constexpr int live_attempts = 2;                         // of a task; the oldest gives way
 inline constexpr int poison_deaths = 3;  // nodes or runners that died with a task: it fails
 inline constexpr auto retry_first = 1s;  // doubling ...
 inline constexpr auto retry_max = 60s;   // ... up to this
