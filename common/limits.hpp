@@ -113,9 +113,10 @@ inline constexpr std::size_t held_output_bytes =
     1024 * 1024;  // of ended tasks, without a link: the rest is read from the runner again
 inline constexpr int fetches_at_once = 4;  // attempts whose input files are brought; others wait
 inline constexpr int collections_at_once = 2;  // likewise: output and files that go to the master
-inline constexpr std::size_t folders_at_once = 64;  // made or removed before others get the disk
-inline constexpr auto files_retry = 5s;  // after trouble with the disk or with what is fetched
-inline constexpr int files_retries = 3;  // then the attempt ends with the reason
+inline constexpr auto collect_retry = 5s;      // while the master has no room for what a task made
+inline constexpr std::size_t states_per_page = 256;  // of attempts in one message; more: several
+inline constexpr auto kill_grace = 5s;               // between TERM and KILL
+inline constexpr auto power_time = 60s;  // a reboot command that takes longer is left alone
 inline constexpr std::size_t heartbeats_remembered = 1024;  // unanswered ones; older: no lease
 inline constexpr std::size_t task_groups = 64;              // of the task user; more: refused
 

@@ -1,6 +1,7 @@
 #include "slave/core/attempts.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "common/limits.hpp"
 
@@ -250,6 +251,13 @@ NodeAttempts::Attempt* NodeAttempts::look(const AttemptKey& key) {
 const NodeAttempts::Attempt* NodeAttempts::find(const AttemptKey& key) const {
     const auto found = attempts_.find(key);
     return found == attempts_.end() ? nullptr : &found->second;
+}
+
+const NodeAttempts::Attempt* NodeAttempts::find_newest(std::int64_t job, std::int64_t task) const {
+    auto place = attempts_.upper_bound({job, task, std::numeric_limits<std::int64_t>::max()});
+    if (place == attempts_.begin()) return nullptr;
+    --place;
+    return place->first.job == job && place->first.task == task ? &place->second : nullptr;
 }
 
 }  // namespace rpic

@@ -171,6 +171,8 @@ class NodeAttempts {
     std::vector<AttemptState> states() const;
 
     const Attempt* find(const AttemptKey& key) const;
+    /// The newest attempt of a task that is here.
+    const Attempt* find_newest(std::int64_t job, std::int64_t task) const;
     std::size_t size() const { return attempts_.size(); }
     bool resynced() const { return resynced_; }
     const AttemptSlots& slots() const { return slots_; }
