@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -24,33 +25,43 @@ struct Owner {
 /// Opens a folder itself.
 Descriptor open_folder(const std::string& path);
 
-/// Opens a regular file below a folder for reading.
-Descriptor open_beneath(const Descriptor& folder, std::string_view path);
+/// Opens a regular file below a folder for reading. `uid`: it must belong to this user (-1: to
+/// anybody).
+Descriptor open_beneath(const Descriptor& folder, const std::string& path, std::int64_t uid = -1);
 
 /// Makes the files of a manifest below a folder. What is there already is replaced, but not folders
 /// by files.
 class Placing {
   public:
-    /// Gives the contents of a file.
-    using Source = std::function<Descriptor(const ManifestEntry& file)>;
+    /// Where the bytes of a file are: they are shared or copied, or the file itself is moved.
+    struct Contents {
+        Descriptor file;
+        std::string move_from;  // not empty: a path on the same file system
+    };
+    using Source = std::function<Contents(const ManifestEntry& file)>;
 
     Placing(Descriptor folder, Manifest manifest, Source source, Owner owner = {});
+    /// What is half done does not stay.
+    ~Placing();
+    Placing(const Placing&) = delete;
+    Placing& operator=(const Placing&) = delete;
 
     /// Goes on for limits::file_step_bytes or _entries; true once all is there.
     bool step();
 
     std::int64_t files_done() const { return files_; }
     std::int64_t bytes_done() const { return bytes_; }
-    /// Files that were there before and are replaced.
-    std::int64_t replaced() const { return replaced_; }
 
   private:
-    Descriptor parent_of(const std::string& path);
+    const Descriptor& parent_of(const std::string& path);
+    Descriptor enter(const Descriptor& parent, const std::string& name, const std::string& path);
+    void give_away(const Descriptor& parent, const std::string& name, const std::string& path);
+    void place(const ManifestEntry& entry);
     void make_folder(const ManifestEntry& entry);
     void make_link(const ManifestEntry& entry);
     void begin_file(const ManifestEntry& entry);
-    bool copy_more();
-    void finish_file();
+    std::int64_t copy_more(const ManifestEntry& entry);
+    void finish_file(const ManifestEntry& entry);
     void set_folder_modes();
 
     Descriptor folder_;
@@ -60,13 +71,14 @@ class Placing {
     std::size_t next_ = 0;
     std::int64_t files_ = 0;
     std::int64_t bytes_ = 0;
-    std::int64_t replaced_ = 0;
+    std::vector<std::size_t> made_;  // folders that were not there
     // The folder of the last entry, and the file under way.
     std::string parent_path_;
     Descriptor parent_;
-    Descriptor from_;
+    Contents from_;
     Descriptor to_;
     std::int64_t copied_ = 0;
+    bool complete_ = false;
     std::string temporary_;
 };
 
@@ -88,10 +100,12 @@ class Removing {
     bool step();
 
   private:
-    bool empty_folder(const Descriptor& folder, int depth, std::size_t& left);
+    bool empty_folder(const Descriptor& folder, int depth);
+    bool remove_entry(const Descriptor& folder, const std::string& name, int depth);
 
     std::string path_;
     Descriptor top_;
+    std::size_t left_ = 0;  // of this step
     std::uint64_t moved_ = 0;
 };
 

@@ -1,8 +1,6 @@
 #include "common/blob_store.hpp"
 
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -12,15 +10,13 @@
 #include <tuple>
 
 #include "common/clock.hpp"
+#include "common/file_io.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
 namespace rpic {
 
 namespace {
-
-constexpr std::size_t read_step = 128 * 1024;
-constexpr std::string_view intake_prefix = "intake-";
 
 void check_name(const std::string& blob) {
     if (!is_blob_name(blob))
@@ -40,23 +36,6 @@ void sync_folder(const std::filesystem::path& folder) {
 
 std::int64_t age_seconds(const struct stat& status) {
     return wall_seconds() - status.st_mtime;
-}
-
-/// Bytes from `offset` on, as many as there are up to `size`.
-std::string read_at(const Descriptor& file, std::int64_t offset, std::size_t size,
-                    const std::filesystem::path& path) {
-    std::string bytes(size, '\0');
-    std::size_t done = 0;
-    while (done < size) {
-        const auto count = ::pread(file.get(), bytes.data() + done, size - done,
-                                   offset + static_cast<std::int64_t>(done));
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) fail_file("read", path.native());
-        if (count == 0) break;
-        done += static_cast<std::size_t>(count);
-    }
-    bytes.resize(done);
-    return bytes;
 }
 
 FileError unknown(const std::string& blob) {
@@ -90,7 +69,7 @@ void BlobStore::prepare() {
     for (const auto& file : files) {
         struct stat status {};
         if (::lstat(file.path().c_str(), &status) != 0) continue;
-        const bool half_copied = file.path().filename().native().starts_with(intake_prefix);
+        const bool half_copied = file.path().filename().native().starts_with(copy_prefix);
         if (half_copied || age_seconds(status) > std::chrono::seconds(limits::partial_kept).count())
             ::unlink(file.path().c_str());
         else
@@ -145,18 +124,6 @@ void BlobStore::need_space(std::int64_t bytes) {
                                 " are to stay free; make room there");
 }
 
-void BlobStore::write(const Descriptor& file, std::string_view bytes, std::int64_t offset,
-                      std::string_view what) {
-    while (!bytes.empty()) {
-        const auto count = ::pwrite(file.get(), bytes.data(), bytes.size(), offset);
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) fail_file("write", what);
-        bytes.remove_prefix(static_cast<std::size_t>(count));
-        offset += count;
-        bytes_ += count;
-    }
-}
-
 // ------------------------------------------------------------------------------------- parts
 
 BlobStore::Partials::iterator BlobStore::find_partial(const std::string& blob, std::int64_t size) {
@@ -207,7 +174,8 @@ void BlobStore::read_again(Partial& partial) {
     const std::int64_t end = std::min<std::int64_t>(status.st_size, partial.size);
     while (partial.received < end && Clock::now() < deadline) {
         const auto left = static_cast<std::size_t>(end - partial.received);
-        const auto bytes = read_at(partial.file, partial.received, std::min(left, read_step), path);
+        const auto bytes =
+            read_at(partial.file, partial.received, std::min(left, file_read_bytes), path.native());
         if (bytes.empty()) break;
         partial.hash.update(bytes);
         partial.received += static_cast<std::int64_t>(bytes.size());
@@ -243,9 +211,10 @@ std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, st
     if (partial == partials_.end()) return 0;
     if (offset != partial->received) return partial->received;
     need_space(count);
-    write(partial->file, bytes, offset, incoming(blob).native());
+    write_at(partial->file, offset, bytes, incoming(blob).native());
     partial->hash.update(bytes);
     partial->received += count;
+    bytes_ += count;
     // Written to the disk while it comes, so that the end need not wait for all of it.
     const auto step = static_cast<std::int64_t>(limits::file_step_bytes);
     if (partial->received / step != offset / step)
@@ -312,7 +281,7 @@ BlobStore::Piece BlobStore::get_chunk(const std::string& blob, std::int64_t offs
     Piece piece;
     piece.size = status.st_size;
     const auto count = std::min(static_cast<std::size_t>(piece.size - offset), limits::chunk_bytes);
-    piece.bytes = read_at(reading_file_, offset, count, path_of(blob));
+    piece.bytes = read_at(reading_file_, offset, count, path_of(blob).native());
     if (offset + static_cast<std::int64_t>(piece.bytes.size()) == piece.size) {
         reading_.clear();
         reading_file_.reset();
@@ -336,7 +305,7 @@ std::string BlobStore::read(const std::string& blob, std::size_t max_bytes) {
     if (size > max_bytes)
         throw FileError("bad_request", blob + " is larger than " +
                                            format_size(static_cast<std::int64_t>(max_bytes)));
-    return read_at(file, 0, size, path_of(blob));
+    return read_at(file, 0, size, path_of(blob).native());
 }
 
 std::vector<BlobStore::BlobInfo> BlobStore::list() {
@@ -388,85 +357,6 @@ std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string
 std::int64_t BlobStore::bytes() {
     prepare();
     return bytes_;
-}
-
-// ---------------------------------------------------------------------------------- own files
-
-std::string BlobStore::put_bytes(std::string_view bytes) {
-    prepare();
-    const auto blob = sha256_hex(bytes);
-    if (has(blob)) return blob;
-    const auto size = static_cast<std::int64_t>(bytes.size());
-    need_space(size);
-    const auto path = incoming(std::string(intake_prefix) + std::to_string(++intakes_));
-    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!file) fail_file("write", path.native());
-    const auto before = bytes_;
-    try {
-        write(file, bytes, 0, path.native());
-        adopt(file, path, blob, size);
-    } catch (const FileError&) {
-        ::unlink(path.c_str());
-        bytes_ = before;
-        throw;
-    }
-    return blob;
-}
-
-std::string BlobStore::put_file(const std::filesystem::path& file) {
-    Descriptor source(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!source) fail_file("read", file.native());
-    Intake intake(*this, std::move(source));
-    while (!intake.step()) continue;
-    return intake.blob();
-}
-
-BlobStore::Intake::Intake(BlobStore& store, Descriptor source)
-    : store_(store), source_(std::move(source)) {
-    store_.prepare();
-    path_ = store_.incoming(std::string(intake_prefix) + std::to_string(++store_.intakes_));
-    target_ = Descriptor(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!target_) fail_file("write", path_.native());
-    // Where the file system can share the bytes, this is also a picture that does not change.
-    shared_ = ::ioctl(target_.get(), FICLONE, source_.get()) == 0;
-}
-
-BlobStore::Intake::Intake(Intake&& other) noexcept
-    : store_(other.store_),
-      source_(std::move(other.source_)),
-      target_(std::move(other.target_)),
-      path_(std::move(other.path_)),
-      shared_(other.shared_),
-      hash_(std::move(other.hash_)),
-      size_(other.size_),
-      blob_(std::move(other.blob_)) {}
-
-BlobStore::Intake::~Intake() {
-    if (!target_ || !blob_.empty()) return;
-    ::unlink(path_.c_str());
-    store_.bytes_ -= size_;
-}
-
-bool BlobStore::Intake::step() {
-    if (!blob_.empty()) return true;
-    store_.need_space(static_cast<std::int64_t>(limits::file_step_bytes));
-    const auto& from = shared_ ? target_ : source_;
-    for (std::size_t done = 0; done < limits::file_step_bytes; done += read_step) {
-        const auto bytes = read_at(from, size_, read_step, path_);
-        const auto count = static_cast<std::int64_t>(bytes.size());
-        if (shared_)
-            store_.bytes_ += count;
-        else
-            store_.write(target_, bytes, size_, path_.native());
-        hash_.update(bytes);
-        size_ += count;
-        if (bytes.size() == read_step) continue;
-        auto blob = hash_.finish();
-        store_.adopt(target_, path_, blob, size_);
-        blob_ = std::move(blob);
-        return true;
-    }
-    return false;
 }
 
 }  // namespace rpic

@@ -109,8 +109,11 @@ class BlobStore {
     };
     using Partials = std::list<Partial>;
 
+    static constexpr std::string_view copy_prefix = "copy-";  // of files in incoming/ without hash
+
     void prepare();
     std::filesystem::path incoming(const std::string& name) const;
+    std::filesystem::path next_copy();
     std::int64_t stored_size(const std::string& blob);
     Partials::iterator find_partial(const std::string& blob, std::int64_t size);
     Partials::iterator start_partial(const std::string& blob, std::int64_t size, bool anew);
@@ -121,14 +124,12 @@ class BlobStore {
                std::int64_t size);
     void need_space(std::int64_t bytes);
     void note_use(const std::string& blob);
-    void write(const Descriptor& file, std::string_view bytes, std::int64_t offset,
-               std::string_view what);
 
     std::filesystem::path folder_;
     std::int64_t keep_free_bytes_;
     bool prepared_ = false;
     std::int64_t bytes_ = 0;
-    std::uint64_t intakes_ = 0;
+    std::uint64_t copies_ = 0;
     Partials partials_;  // the last used first
     std::string reading_;
     Descriptor reading_file_;

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "common/descriptor.hpp"
 #include "common/manifest.hpp"
 
 namespace rpic {

@@ -6,7 +6,7 @@
 #include "common/blob_store.hpp"
 #include "common/connection.hpp"
 #include "common/file_thread.hpp"
-#include "common/job_messages.hpp"
+#include "common/messages.hpp"
 
 namespace rpic {
 

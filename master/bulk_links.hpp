@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
 #include <optional>
@@ -8,7 +9,6 @@
 
 #include "common/connection.hpp"
 #include "common/output_piece.hpp"
-#include "common/wakeup.hpp"
 
 namespace rpic {
 
@@ -18,8 +18,7 @@ struct Context;
 /// or the master asks them to. serve_bulk() (peers.hpp) serves one.
 class BulkLinks {
   public:
-    explicit BulkLinks(const asio::any_io_executor& executor)
-        : executor_(executor), changed_(executor) {}
+    explicit BulkLinks(const asio::any_io_executor& executor) : executor_(executor) {}
 
     /// Asks a node for output of an attempt that runs there (or waits there to be reported), over
     /// its bulk link, which the node is told to open if there is none. Nothing if the node is not
@@ -49,10 +48,11 @@ class BulkLinks {
 
   private:
     struct Question {
-        explicit Question(const asio::any_io_executor& executor) : changed(executor) {}
+        Question(const asio::any_io_executor& executor, Duration patience)
+            : over(executor, patience) {}
         bool ended = false;
         std::optional<OutputPiece> piece;
-        Wakeup changed;
+        asio::steady_timer over;  // cancelled when there is an answer
     };
     struct Link {
         Connection* connection = nullptr;
@@ -61,7 +61,7 @@ class BulkLinks {
     };
 
     asio::awaitable<bool> open(Context& context, const std::string& node_id);
-    void end_questions(Link& link);
+    static void end(Question& question);
     void settle(const std::string& node_id, std::uint64_t number, std::int64_t id,
                 std::optional<OutputPiece> piece);
 
@@ -69,7 +69,6 @@ class BulkLinks {
     std::map<std::string, Link> links_;  // by node id
     std::uint64_t last_link_ = 0;
     std::int64_t last_question_ = 0;
-    Wakeup changed_;
 };
 
 }  // namespace rpic

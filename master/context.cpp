@@ -11,6 +11,9 @@ namespace rpic {
 Context::Context(const asio::any_io_executor& executor, const MasterOptions& chosen)
     : options(chosen),
       store(executor, options.folder / "store.db"),
+      blobs(options.folder / "blobs", limits::free_disk_bytes),
+      files(executor),
+      bulk(executor),
       cluster({limits::suspect_after, limits::lost_after, limits::lost_after_master_start},
               started),
       lobby(executor, counters),
@@ -62,6 +65,7 @@ StoreBatch apply_effects(Context& context, const Effects& effects) {
             batch.emplace_back(PutNode{save->record});
         } else if (const auto* gone = std::get_if<ForgetNode>(&effect)) {
             context.keyring.drop(gone->key_identity);
+            context.sessions.end_clients_of(gone->key_identity, 0, "the node was removed");
             batch.emplace_back(DropKey{gone->key_identity});
             batch.emplace_back(DropNode{gone->id});
         } else if (const auto* key = std::get_if<ForgetKey>(&effect)) {

@@ -4,9 +4,12 @@
 #include <filesystem>
 #include <string>
 
+#include "common/blob_store.hpp"
+#include "common/file_thread.hpp"
 #include "common/files.hpp"
 #include "common/machine/machine.hpp"
 #include "common/tls.hpp"
+#include "master/bulk_links.hpp"
 #include "master/core/cluster.hpp"
 #include "master/core/keyring.hpp"
 #include "master/counters.hpp"
@@ -30,6 +33,9 @@ struct Context {
     MasterOptions options;
     Instant started = Clock::now();
     Store store;
+    BlobStore blobs;
+    FileThread files;  // where the blobs are read and written
+    BulkLinks bulk;
     Counters counters;
     Keyring keyring;
     Cluster cluster;

@@ -20,13 +20,15 @@ class UnwelcomeError : public DisconnectionError {
     const char* message_class;
 };
 
-/// The first message. It is parsed apart and kept on the heap, because what is a variable of the
-/// session's coroutine takes memory for as long as the connection lives.
+/// The first message: a hello, or nothing if it is `bulk`. It is parsed apart and kept on the heap,
+/// because what is a variable of the session's coroutine takes memory for as long as the connection
+/// lives.
 std::unique_ptr<Hello> open_hello(const Frame& frame) {
     ParseArena arena;
     const auto envelope = open_envelope(frame.json, arena);
-    auto message = decode<std::variant<Hello>>(envelope);
+    auto message = decode<std::variant<Hello, Bulk>>(envelope);
     if (!message) throw BadMessageError("a first message that is no hello");
+    if (std::holds_alternative<Bulk>(*message)) return nullptr;
     return std::make_unique<Hello>(std::get<Hello>(std::move(*message)));
 }
 
@@ -47,15 +49,16 @@ asio::awaitable<void> serve_encrypted(Context& context, Connection& connection, 
     const auto* found = context.keyring.find(connection.identity(), wall_seconds());
     if (found == nullptr) throw KeyRefusedError("its key was removed");
     const KeyRecord key = *found;
-    if (hello->protocol != protocol_version) {
+    if (!hello && key.role == "node") co_await serve_bulk(context, connection, key);
+    if (hello && hello->protocol != protocol_version) {
         const std::string reason = "protocol " + std::to_string(hello->protocol) +
                                    " is not spoken here: this master is version " + version +
                                    " with protocol " + std::to_string(protocol_version);
         co_await refuse(connection, "protocol", reason);
     }
     const bool node_key = key.role == "join" || key.role == "node" || key.role == "web";
-    const bool is_client = hello->peer == "client";
-    if (hello->peer == "node" && node_key)
+    const bool is_client = hello && hello->peer == "client";
+    if (hello && hello->peer == "node" && node_key)
         co_await serve_node(context, connection, key, std::move(hello));
     if (is_client && !node_key) co_await serve_client(context, connection, key);
     ++context.counters.role_refused;

@@ -18,6 +18,8 @@ asio::awaitable<void> serve_peer(Context& context, tcp::socket socket);
 asio::awaitable<void> serve_node(Context& context, Connection& connection, KeyRecord key,
                                  std::unique_ptr<Hello> hello);
 asio::awaitable<void> serve_client(Context& context, Connection& connection, KeyRecord key);
+/// The second connection of a node that has a session: files, and output that the master asks for.
+asio::awaitable<void> serve_bulk(Context& context, Connection& connection, KeyRecord key);
 asio::awaitable<void> serve_plain(Context& context, Connection& connection, Lobby::Seat& seat);
 
 /// Logs and counts a message that makes no sense and tells an encrypted peer.

@@ -7,9 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "common/blob_store.hpp"
@@ -72,25 +70,41 @@ class BulkLink {
         Wakeup changed;
     };
     using PendingPtr = std::shared_ptr<Pending>;
-    class Transfer;
-    using ReadPart = std::function<asio::awaitable<std::string>(std::int64_t offset)>;
+    using ReadPart =
+        std::function<asio::awaitable<std::string>(std::int64_t offset, std::int64_t length)>;
+
+    /// One of the transfers; the link is wanted while there are some.
+    class Transfer {
+      public:
+        explicit Transfer(BulkLink& link);
+        ~Transfer();
+        Transfer(const Transfer&) = delete;
+        Transfer& operator=(const Transfer&) = delete;
+        /// Returns when it may move bytes.
+        asio::awaitable<void> turn();
+
+      private:
+        BulkLink& link_;
+        bool running_ = false;
+    };
 
     template <class Request>
     PendingPtr ask(Request request, std::string_view bytes = {});
     asio::awaitable<Reply> reply_to(PendingPtr pending);
-    template <class Answer, class Request>
-    asio::awaitable<Answer> exchange(Request request);
     asio::awaitable<void> connected_link();
     asio::awaitable<void> fetch_on_link(BlobStore& store, std::string blob);
-    asio::awaitable<void> put_on_link(std::string blob, std::int64_t size, ReadPart& read);
+    asio::awaitable<void> put_on_link(std::string blob, std::int64_t size, ReadPart read);
     asio::awaitable<void> put_parts(std::string blob, std::int64_t size, ReadPart read);
+    asio::awaitable<std::vector<std::string>> missing_on_link(std::vector<std::string> blobs);
 
     asio::awaitable<void> run_once();
     asio::awaitable<void> read(Connection& link);
-    asio::awaitable<void> answer_questions(Connection& link);
+    asio::awaitable<void> answer_some(Connection& link);
+    asio::awaitable<void> answer(Connection& link, ReadOutput question);
     asio::awaitable<void> close_when_idle(Connection& link);
     void take(const Frame& frame);
-    bool wanted() const;
+    void lose_link();
+    bool wanted() const { return transfers_ > 0 || asked_to_open_; }
 
     asio::any_io_executor executor_;
     FileThread& files_;
@@ -102,8 +116,8 @@ class BulkLink {
     std::map<std::int64_t, PendingPtr> pending_;
     std::deque<ReadOutput> questions_;
     int transfers_ = 0;          // that exist
-    int transfers_running_ = 0;  // of these have a turn
-    int answering_ = 0;
+    int transfers_running_ = 0;  // of these, may move bytes
+    int answering_ = 0;          // questions of the master
     bool asked_to_open_ = false;
     Instant last_used_{};
     Wakeup changed_;

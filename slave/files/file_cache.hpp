@@ -43,7 +43,6 @@ class FileCache {
 
   private:
     asio::awaitable<void> bring(std::string blob);
-    asio::awaitable<void> bring_some(std::vector<std::string>& missing);
     asio::awaitable<void> make_room();
 
     std::filesystem::path folder_;

@@ -1,0 +1,89 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "common/blob_store.hpp"
+#include "common/file_io.hpp"
+#include "common/limits.hpp"
+
+/// How files of this machine become blobs.
+namespace rpic {
+
+std::filesystem::path BlobStore::next_copy() {
+    return incoming(std::string(copy_prefix) + std::to_string(++copies_));
+}
+
+std::string BlobStore::put_bytes(std::string_view bytes) {
+    prepare();
+    const auto blob = sha256_hex(bytes);
+    if (has(blob)) return blob;
+    const auto size = static_cast<std::int64_t>(bytes.size());
+    need_space(size);
+    const auto path = next_copy();
+    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!file) fail_file("write", path.native());
+    try {
+        write_at(file, 0, bytes, path.native());
+        adopt(file, path, blob, 0);
+        bytes_ += size;
+    } catch (const FileError&) {
+        ::unlink(path.c_str());
+        throw;
+    }
+    return blob;
+}
+
+std::string BlobStore::put_file(const std::filesystem::path& file) {
+    Descriptor source(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!source) fail_file("read", file.native());
+    Intake intake(*this, std::move(source));
+    while (!intake.step()) continue;
+    return intake.blob();
+}
+
+BlobStore::Intake::Intake(BlobStore& store, Descriptor source)
+    : store_(store), source_(std::move(source)) {
+    store_.prepare();
+    path_ = store_.next_copy();
+    target_ = Descriptor(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!target_) fail_file("write", path_.native());
+    // Where the file system can share the bytes, this is also a picture that does not change.
+    shared_ = share_bytes(source_, target_);
+}
+
+BlobStore::Intake::Intake(Intake&& other) noexcept
+    : store_(other.store_),
+      source_(std::move(other.source_)),
+      target_(std::move(other.target_)),
+      path_(std::move(other.path_)),
+      shared_(other.shared_),
+      hash_(std::move(other.hash_)),
+      size_(other.size_),
+      blob_(std::move(other.blob_)) {}
+
+BlobStore::Intake::~Intake() {
+    if (!target_ || !blob_.empty()) return;
+    ::unlink(path_.c_str());
+    store_.bytes_ -= size_;
+}
+
+bool BlobStore::Intake::step() {
+    if (!blob_.empty()) return true;
+    store_.need_space(static_cast<std::int64_t>(limits::file_step_bytes));
+    const auto& from = shared_ ? target_ : source_;
+    for (std::size_t done = 0; done < limits::file_step_bytes; done += file_read_bytes) {
+        const auto bytes = read_at(from, size_, file_read_bytes, path_.native());
+        const auto count = static_cast<std::int64_t>(bytes.size());
+        if (!shared_) write_at(target_, size_, bytes, path_.native());
+        store_.bytes_ += count;
+        hash_.update(bytes);
+        size_ += count;
+        if (bytes.size() == file_read_bytes) continue;
+        auto blob = hash_.finish();
+        store_.adopt(target_, path_, blob, size_);
+        blob_ = std::move(blob);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace rpic
