@@ -10,7 +10,7 @@
 namespace rpic {
 
 asio::awaitable<void> WorkerRole::run() {
-    if (runner_.nothing_there()) {
+    if (!runner_.something_left()) {
         Effects effects;
         attempts_.on_no_runner(Clock::now(), effects);
         apply(std::move(effects));
@@ -33,8 +33,8 @@ asio::awaitable<void> WorkerRole::tick_loop() {
             continue;
         }
         // What becomes due within one step shares a message.
-        const Duration left = *next - Clock::now();
-        co_await sleep_for(std::max<Duration>(left, limits::attempts_tick));
+        const auto left = std::max<Duration>(*next - Clock::now(), limits::attempts_tick);
+        co_await sleep_for(left);
         Effects effects;
         attempts_.on_tick(Clock::now(), effects);
         apply(std::move(effects));
