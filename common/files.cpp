@@ -123,7 +123,8 @@ void make_private_folder(const std::filesystem::path& folder) {
         throw ConfigError("the state directory " + folder.string() +
                           " belongs to another user, who could read the keys in it: choose another "
                           "with --state-dir");
-    if ((status.st_mode & 077) != 0 && ::chmod(folder.c_str(), 0700) != 0)
+    // To pass through is allowed: the user of tasks has to get to its folder.
+    if ((status.st_mode & 066) != 0 && ::chmod(folder.c_str(), 0700) != 0)
         fail("close to others", folder);
 }
 

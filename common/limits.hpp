@@ -119,6 +119,21 @@ inline constexpr auto turn_gather = 15ms;  // under load a turn's records wait s
 inline constexpr std::int64_t free_disk_bytes = 64 * 1024 * 1024;  // less: submits are refused
 inline constexpr int quarantine_failures = 3;  // tasks in a row that a node failed and another did
 
+// A node's attempts.
+inline constexpr std::size_t node_attempts = 16'384;  // more orders: the link is ended
+inline constexpr auto started_after = 100ms;  // a task that ends sooner is only told as ended
+inline constexpr auto attempts_tick = 25ms;   // what is told later shares a message
+inline constexpr std::size_t held_output_bytes =
+    1024 * 1024;  // of ended tasks, without a link: the rest is read from the runner again
+inline constexpr int fetches_at_once = 4;  // attempts whose input files are brought; others wait
+inline constexpr int collections_at_once = 2;  // likewise: output and files that go to the master
+inline constexpr auto collect_retry = 5s;      // while the master has no room for what a task made
+inline constexpr std::size_t states_per_page = 256;  // of attempts in one message; more: several
+inline constexpr auto kill_grace = 5s;               // between TERM and KILL
+inline constexpr auto power_time = 60s;  // a reboot command that takes longer is left alone
+inline constexpr std::size_t heartbeats_remembered = 1024;  // unanswered ones; older: no lease
+inline constexpr std::size_t task_groups = 64;              // of the task user; more: refused
+
 // What a task prints.
 inline constexpr std::size_t output_bytes = 64 * 1024 * 1024;  // of an attempt; then a note
 inline constexpr std::size_t inline_output_bytes = 64 * 1024;  // more: kept in a file of its own

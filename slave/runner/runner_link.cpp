@@ -45,12 +45,13 @@ RunnerLink::RunnerLink(asio::any_io_executor executor, std::filesystem::path fol
 }
 
 bool RunnerLink::something_left() const {
-    return has_bytes(folder_ / "running") || has_bytes(folder_ / "spool");
+    return has_bytes(folder_ / "running") || has_bytes(folder_ / "spool") ||
+           somebody_listens(folder_);
 }
 
 asio::awaitable<void> RunnerLink::run(RunnerHandler& handler) {
     auto seen = wanted_.count();
-    bool wanted = something_left() || somebody_listens(folder_);
+    bool wanted = something_left();
     for (;;) {
         while (!wanted && waiting_.empty()) seen = co_await wanted_.wait(seen);
         std::string reason;

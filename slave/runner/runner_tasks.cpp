@@ -48,6 +48,12 @@ Duration seconds_of(double seconds, Duration most) {
     return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
+/// A place as seen from the folder of the attempt, if it is in there.
+std::string inside(const std::string& folder, const std::string& cwd) {
+    if (cwd.empty() || cwd == folder) return ".";
+    return cwd.starts_with(folder + "/") ? cwd.substr(folder.size() + 1) : cwd;
+}
+
 }  // namespace
 
 void Runner::launch(const LaunchSpec& spec) {
@@ -116,7 +122,8 @@ bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
         for (const auto& [name, value] : spec.env) request.env.push_back(name + "=" + value);
         const auto path = spec.env.find("PATH");
         request.path = path == spec.env.end() ? standard_path : path->second;
-        request.cwd = spec.cwd.empty() ? spec.folder : spec.cwd;
+        request.folder = spec.folder;
+        request.cwd = inside(spec.folder, spec.cwd);
         request.input = streams[0];
         request.output = streams[1];
         request.error = streams[2];
@@ -167,7 +174,7 @@ void Runner::fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned&
             return fail(attempt, "node",
                         "cannot become the user " + std::to_string(spec.uid) + ": " + why);
         case SpawnStep::folder:
-            return fail(attempt, cwd.starts_with(spec.folder) ? "node" : "cannot_execute",
+            return fail(attempt, cwd == spec.folder ? "node" : "cannot_execute",
                         "cannot enter the folder " + cwd + ": " + why);
         case SpawnStep::execute:
             break;

@@ -120,7 +120,14 @@ int child(void* argument) {
     set_limits(request);
     plan.step = SpawnStep::user;
     bool good = request.group_entry < 0 || ::write(request.group_entry, "0", 1) == 1;
-    good = good && become_user(plan);
+    if (good && !request.folder.empty()) {
+        plan.step = SpawnStep::folder;
+        good = ::chdir(request.folder.c_str()) == 0;
+    }
+    if (good) {
+        plan.step = SpawnStep::user;
+        good = become_user(plan);
+    }
     if (good) {
         // After the change of user, which takes it back.
         ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

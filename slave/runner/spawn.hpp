@@ -14,8 +14,10 @@ struct SpawnRequest {
     std::vector<std::string> command;
     std::vector<std::string> env;  // NAME=value, all of it
     std::string path;              // where commands without a slash are looked for
-    std::string cwd;
-    int input = -1;  // all three above 2
+    // Entered before the change of user, since what is above it may be closed to that user.
+    std::string folder;  // empty: none
+    std::string cwd;     // entered as that user; relative to `folder`
+    int input = -1;      // all three above 2
     int output = -1;
     int error = -1;
     std::int64_t uid = -1;  // -1: the caller's own
