@@ -75,6 +75,7 @@ Client::Client(const Credentials& credentials)
 asio::awaitable<bool> Client::open() {
     connection_.reset();
     replies_.clear();
+    ahead_.clear();
     Connection link = co_await dial(target_);
     connection_.emplace(std::move(link));
     co_await connection_->connect_tls(tls_);

@@ -61,6 +61,24 @@ class Client {
         return take<Answer>(reply_to(send(std::move(request)), patience));
     }
 
+    /// Sends a request whose answer is taken later: several may be under way. `raw` goes behind the
+    /// frame.
+    template <class Request>
+    void ask_ahead(Request request, std::string_view raw = {}) {
+        ahead_.push_back(send(std::move(request), raw));
+    }
+
+    /// The answer to the oldest of them, and what came behind its frame.
+    template <class Answer>
+    Answer take_answer(std::string* raw = nullptr) {
+        if (ahead_.empty()) throw UnreachableError("the connection was lost");
+        const auto id = ahead_.front();
+        ahead_.pop_front();
+        auto reply = reply_to(id);
+        if (raw != nullptr) *raw = std::move(reply.raw);
+        return take<Answer>(std::move(reply));
+    }
+
     /// All items of an answer that comes in pages; `list` is the member that holds them.
     template <class Answer, class Items, class Request>
     Items ask_all(Request request, Items Answer::*list) {
@@ -126,7 +144,8 @@ class Client {
     TlsClient tls_;
     std::string master_;
     std::optional<Connection> connection_;
-    std::deque<Reply> replies_;  // that nobody has asked for yet
+    std::deque<Reply> replies_;       // that nobody has asked for yet
+    std::deque<std::int64_t> ahead_;  // ids of what ask_ahead() asked
     Welcome welcome_;
     std::int64_t requests_ = 0;
     std::optional<asio::signal_set> signals_;

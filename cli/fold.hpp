@@ -9,11 +9,11 @@ namespace rpic {
 /// What `exec` got from one node.
 struct NodeOutput {
     std::string node;
-    int code = 0;              // as run would exit
-    std::string reason;        // where there is more to say than the code
-    std::string out;           // stdout
-    std::string err;           // stderr, and the cluster's notes
-    bool cut = false;          // it printed more than is kept here
+    int code = 0;        // as run would exit
+    std::string reason;  // where there is more to say than the code
+    std::string out;     // stdout
+    std::string err;     // stderr, and the cluster's notes
+    bool cut = false;    // it printed more than is kept here
 };
 
 /// Nodes that gave the same.

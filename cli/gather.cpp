@@ -107,8 +107,7 @@ void Gatherer::hand_out(bool all) {
     const OutputCopier::Sink sink = [this](const TaskView& task, OutputStream stream,
                                            std::string_view bytes) { write(task, stream, bytes); };
     copier_.copy(
-        now, sink,
-        [](const TaskView&) {},
+        now, sink, [](const TaskView&) {},
         [this](const TaskView& task) {
             options_.end_of_task(task);
             finish_task(task);

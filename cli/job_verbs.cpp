@@ -48,8 +48,8 @@ std::string counts_text(const JobView& job) {
 }
 
 void print_jobs(const std::vector<JobView>& jobs, bool wide) {
-    std::vector<std::string> header = {"ID", "NAME", "STATE", "DONE", "FAILED", "NODES",
-                                       "SUBMITTED"};
+    std::vector<std::string> header = {"ID",     "NAME",  "STATE",    "DONE",
+                                       "FAILED", "NODES", "SUBMITTED"};
     if (wide)
         for (const char* name : {"FINISHED", "BY", "PRIORITY", "ARRAY", "REASON"})
             header.emplace_back(name);
@@ -277,8 +277,7 @@ int verb_explain(const Invocation& invocation) {
     std::printf("Job %s is %s%s%s\n", answer.job.c_str(),
                 coloured(answer.state, state_colour(answer.state)).c_str(),
                 answer.reason.empty() ? "." : ": ", answer.reason.c_str());
-    if (!answer.nearest.empty())
-        std::printf("Nearest to running it: %s\n", answer.nearest.c_str());
+    if (!answer.nearest.empty()) std::printf("Nearest to running it: %s\n", answer.nearest.c_str());
     if (answer.nodes.empty()) return exit_code::ok;
     std::printf("\n");
     Table table({"NODE", "NOW", "ALONE", "REASON"});

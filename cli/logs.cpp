@@ -156,8 +156,7 @@ int verb_logs(const Invocation& invocation) {
     const bool many = answer.tasks.size() > 1;
     std::unique_ptr<Printer> printer;
     if (invocation.machine_readable())
-        printer =
-            std::make_unique<JsonPrinter>(follow || invocation.format == Format::jsonl);
+        printer = std::make_unique<JsonPrinter>(follow || invocation.format == Format::jsonl);
     else
         printer = std::make_unique<TextPrinter>(prefix || (many && ::isatty(1) == 1));
     if (follow && many)

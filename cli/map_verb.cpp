@@ -56,8 +56,9 @@ JobView resume(Client& client, const JobAnswer& earlier, const JobSpec& wanted,
                 (again > 0 ? ", " + std::to_string(again) + " are tried again" : ""));
     if (spec.in != wanted.in || spec.in_arch != wanted.in_arch ||
         spec.stdin_blob != wanted.stdin_blob)
-        console.say("the files that travel along have changed since: this job has the earlier "
-                    "ones; without --resume all of it is run with the new ones");
+        console.say(
+            "the files that travel along have changed since: this job has the earlier "
+            "ones; without --resume all of it is run with the new ones");
     if (again == 0) return job;
     RetryJob request;
     request.job = job.id;

@@ -70,10 +70,10 @@ int verb_drain(const Invocation& invocation) {
     const auto names = take_nodes(arguments, client);
     arguments.finish();
     change_each(client, names, request);
-    const auto rest = request.deadline_seconds > 0
-                          ? "what still runs in " + format_duration(request.deadline_seconds) +
-                                " is moved"
-                          : std::string("what runs there ends in peace");
+    const auto rest =
+        request.deadline_seconds > 0
+            ? "what still runs in " + format_duration(request.deadline_seconds) + " is moved"
+            : std::string("what runs there ends in peace");
     return print_changed(invocation, "drained", names, "gets no new work; " + rest + ".");
 }
 

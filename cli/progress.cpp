@@ -51,8 +51,7 @@ std::string JobProgress::text(const JobView& job, Instant now) {
     if (seconds >= 1 && grown > 0) {
         const double rate = grown / seconds;
         add(rate_text(rate));
-        if (ended < all)
-            add(format_duration(static_cast<double>(all - ended) / rate) + " left");
+        if (ended < all) add(format_duration(static_cast<double>(all - ended) / rate) + " left");
     }
     if (job.nodes > 0) add(std::to_string(job.nodes) + (job.nodes == 1 ? " node" : " nodes"));
     if (job.state == "held") add("held");

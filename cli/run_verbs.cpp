@@ -20,9 +20,8 @@ void bring_home(Client& client, const std::string& job, const Console& console) 
     request.limit = 1;
     const auto answer = across_restarts(client, [&] { return get_job(client, request); });
     if (answer.tasks.empty() || answer.tasks.front().files.empty()) return;
-    const auto brought = across_restarts(client, [&] {
-        return download_manifest(client, answer.tasks.front().files, ".");
-    });
+    const auto brought = across_restarts(
+        client, [&] { return download_manifest(client, answer.tasks.front().files, "."); });
     for (const auto& path : brought.replaced) console.say(path + " was replaced");
 }
 
@@ -68,8 +67,7 @@ int verb_attach(const Invocation& invocation) {
     request.job = id;
     request.limit = 1;
     const auto answer = get_job(client, request);
-    return stay_to_the_end(invocation, client, answer.detail.job,
-                           !answer.detail.spec.out.empty());
+    return stay_to_the_end(invocation, client, answer.detail.job, !answer.detail.spec.out.empty());
 }
 
 int verb_wait(const Invocation& invocation) {

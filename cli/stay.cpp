@@ -40,8 +40,8 @@ class WaitingNote {
         told_ = true;
         ExplainJob request;
         request.job = job_;
-        const auto answer = across_restarts(
-            client_, [&] { return client_.ask<Explanation>(request); });
+        const auto answer =
+            across_restarts(client_, [&] { return client_.ask<Explanation>(request); });
         if (!answer.reason.empty()) console_.say("job " + job_ + " waits: " + answer.reason);
     }
 
@@ -83,8 +83,7 @@ int stay_with_task(Client& client, const std::string& job, const Console& consol
     request.limit = 1;
     const auto ask = [&] { return get_job(client, request); };
     const auto before = across_restarts(client, ask);
-    if (before.tasks.empty())
-        throw RequestFailedError("not_found", "job " + job + " has no tasks");
+    if (before.tasks.empty()) throw RequestFailedError("not_found", "job " + job + " has no tasks");
     WaitingNote note(client, job, console);
     OutputFollower follower;
     follower.sink = [&](OutputStream stream, std::string_view bytes) {

@@ -12,17 +12,55 @@ namespace rpic {
 
 const std::vector<Verb>& all_verbs() {
     static const std::vector<Verb> verbs = {
+        {"submit", "[options] -- COMMAND...", "queue a job; prints its id", "", &verb_submit,
+         StartVerb::submit},
+        {"run", "[options] -- COMMAND...", "the same, and stay with it: like ssh", "", &verb_run,
+         StartVerb::run, true},
+        {"map", "[options] 'COMMAND {}' ::: ITEMS", "run a command for each item, on all nodes", "",
+         &verb_map, StartVerb::map, true},
+        {"exec", "[-w NODES] [-x NODES] -- COMMAND...", "run a command on each of these nodes", "",
+         &verb_exec, StartVerb::exec, true},
+        {"jobs", "[ID..] [--state S]", "which jobs there are",
+         "--state queued held running done failed cancelled", &verb_jobs},
+        {"job", "ID [--tasks SEL] [--state S] [--after N]", "a job and its tasks",
+         "--tasks --state --after", &verb_job},
+        {"logs", "[-f] [--prefix] ID[.TASK]", "what its tasks printed", "-f --prefix", &verb_logs},
+        {"wait", "ID..", "wait for the end; exits with the number of failed tasks", "", &verb_wait,
+         std::nullopt, true},
+        {"attach", "ID", "stay with a job as run does", "", &verb_attach},
+        {"fetch", "ID[.TASK] [--to FOLDER] [--by-task] [--tasks SEL]",
+         "bring the files home that its tasks made", "--to --by-task --tasks", &verb_fetch},
+        {"cancel", "ID.. | ID.TASK", "end jobs, or tasks of one", "--tasks", &verb_cancel},
+        {"retry", "ID --failed [--cancelled]", "run the tasks again that failed",
+         "--failed --cancelled", &verb_retry},
+        {"hold", "ID..", "start no more tasks of a job", "", &verb_hold},
+        {"release", "ID..", "go on with a held job", "", &verb_release},
+        {"priority", "ID N", "change a job's priority; higher ones start first", "",
+         &verb_priority},
+        {"explain", "ID", "why a job waits, and which node is nearest", "", &verb_explain},
         {"nodes", "[NAME] [--unwell]", "who is there, what they are, how they feel", "--unwell",
          &verb_nodes},
+        {"drain", "NODE.. [--deadline T]", "give nodes no new work", "--deadline", &verb_drain},
+        {"undrain", "NODE..", "give them work again; ends a quarantine, too", "", &verb_undrain},
+        {"label", "NODE KEY=VALUE.. [KEY=]", "set labels of a node, or remove them", "",
+         &verb_label},
+        {"node", "reboot|poweroff NAME [--deadline T]", "restart or switch off a drained node",
+         "reboot poweroff --deadline", &verb_node},
+        {"remove", "NODE", "forget a node and its key", "", &verb_remove},
         {"status", "", "how the cluster is, in one line, and its counts", "", &verb_status},
+        {"events", "[-f] [--new] [--since ID]", "what has happened", "-f --new --since",
+         &verb_events},
+        {"top", "", "nodes and jobs, live", "", &verb_top},
         {"token", "[--rotate]", "show or renew the key with which nodes join",
          "create list revoke --rotate", &verb_token},
         {"token create", "--role viewer|submit|admin [--name N] [--ttl T]",
          "make a token for a person or a script", "", &verb_token},
         {"token list", "", "show which tokens there are", "", &verb_token},
         {"token revoke", "NAME", "make a token worthless", "", &verb_token},
-        {"remove", "NODE", "forget a node and its key", "", &verb_remove},
         {"login", "HOST[:PORT]", "keep a token (read from stdin) for this user", "", &verb_login},
+        {"backup", "FILE", "copy the master's state; it goes on meanwhile", "", &verb_backup},
+        {"restore", "FILE", "start anew from a backup, on the machine of the stopped master", "",
+         &verb_restore},
         {"doctor", "", "find out what is wrong, and what to do", "", &verb_doctor},
         {"demo", "[--tiles N] [--samples N] [--picture FILE.png]",
          "render a picture on all nodes, and show who did what", "--tiles --samples --picture",
@@ -116,8 +154,8 @@ int verb_completion(const Invocation& invocation) {
         const std::string name = verb.name;
         if (name.find(' ') != std::string::npos) continue;
         names += (names.empty() ? "" : " ") + name;
-        if (*verb.completions != '\0')
-            cases += "        " + name + ") words=\"" + verb.completions + "\" ;;\n";
+        const auto words = verb.starts ? job_option_names(*verb.starts) : verb.completions;
+        if (!words.empty()) cases += "        " + name + ") words=\"" + words + "\" ;;\n";
     }
     std::printf(
         "# Completion of rpicluster for bash: source <(rpicluster completion bash)\n"
@@ -134,13 +172,20 @@ int verb_completion(const Invocation& invocation) {
         "    case \"$previous\" in\n"
         "    -o) words=\"table wide json jsonl\" ;;\n"
         "    --role) words=\"viewer submit admin\" ;;\n"
-        "    --key-file|--config) mapfile -t COMPREPLY < <(compgen -f -- \"$current\"); return ;;\n"
-        "    --state-dir) mapfile -t COMPREPLY < <(compgen -d -- \"$current\"); return ;;\n"
+        "    --key-file|--config|--in|--stdin|--each-line|--file) mapfile -t COMPREPLY < <(compgen "
+        "-f -- \"$current\"); return ;;\n"
+        "    --state-dir|--to) mapfile -t COMPREPLY < <(compgen -d -- \"$current\"); return ;;\n"
         "    *)\n"
         "        case \"$verb\" in\n"
         "        \"\") words=\"%s --master --key-file --state-dir -o --help --version\" ;;\n"
         "%s"
-        "        remove) words=\"$(\"${COMP_WORDS[@]:0:i}\" nodes 2>/dev/null | "
+        "        esac\n"
+        "        case \"$verb\" in\n"
+        "        remove|drain|undrain|label)\n"
+        "            words+=\" $(\"${COMP_WORDS[@]:0:i}\" nodes 2>/dev/null | "
+        "awk 'NR > 1 { print $1 }')\" ;;\n"
+        "        job|logs|wait|attach|fetch|cancel|retry|hold|release|priority|explain)\n"
+        "            words+=\" $(\"${COMP_WORDS[@]:0:i}\" jobs 2>/dev/null | "
         "awk 'NR > 1 { print $1 }')\" ;;\n"
         "        esac ;;\n"
         "    esac\n"

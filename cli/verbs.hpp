@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/client.hpp"
+#include "cli/job_options.hpp"
 #include "cli/output.hpp"
 #include "common/settings.hpp"
 
@@ -55,6 +56,30 @@ int verb_doctor(const Invocation& invocation);
 int verb_version(const Invocation& invocation);
 int verb_completion(const Invocation& invocation);
 int verb_demo(const Invocation& invocation);
+int verb_submit(const Invocation& invocation);
+int verb_run(const Invocation& invocation);
+int verb_map(const Invocation& invocation);
+int verb_exec(const Invocation& invocation);
+int verb_jobs(const Invocation& invocation);
+int verb_job(const Invocation& invocation);
+int verb_logs(const Invocation& invocation);
+int verb_wait(const Invocation& invocation);
+int verb_cancel(const Invocation& invocation);
+int verb_retry(const Invocation& invocation);
+int verb_hold(const Invocation& invocation);
+int verb_release(const Invocation& invocation);
+int verb_priority(const Invocation& invocation);
+int verb_explain(const Invocation& invocation);
+int verb_attach(const Invocation& invocation);
+int verb_fetch(const Invocation& invocation);
+int verb_drain(const Invocation& invocation);
+int verb_undrain(const Invocation& invocation);
+int verb_label(const Invocation& invocation);
+int verb_node(const Invocation& invocation);
+int verb_events(const Invocation& invocation);
+int verb_top(const Invocation& invocation);
+int verb_backup(const Invocation& invocation);
+int verb_restore(const Invocation& invocation);
 
 /// A verb as --help and the completion know it.
 struct Verb {
@@ -63,6 +88,8 @@ struct Verb {
     const char* help;
     const char* completions;  // words that may follow, separated by spaces
     int (*run)(const Invocation&);
+    std::optional<StartVerb> starts = std::nullopt;  // takes a command; the options of its jobs
+    bool gives_task_codes = false;                   // then errors of its own are 125
 };
 const std::vector<Verb>& all_verbs();
 
