@@ -201,7 +201,8 @@ TEST_CASE("a reader is told as output comes, and when all was seen", "[runner]")
 
 TEST_CASE("a time limit ends a task, also one that ignores TERM or is stopped", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     const std::string command =
         GENERATE("sleep 1000", "trap '' TERM; while :; do sleep 0.1; done", "kill -STOP $$");
     auto spec = folder.shell(command);
@@ -214,7 +215,8 @@ TEST_CASE("a time limit ends a task, also one that ignores TERM or is stopped", 
 
 TEST_CASE("an order ends a task with the outcome that it names", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     const auto spec = folder.shell("trap 'echo asked; exit 3' TERM; echo ready; sleep 1000 & wait");
     slave.start(spec);
     ReadAttempt read;
@@ -238,7 +240,8 @@ TEST_CASE("an order ends a task with the outcome that it names", "[runner]") {
 
 TEST_CASE("what a task leaves behind is killed", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     // A plain child, one in a session of its own, and one that its parent has left, each without
     // the task's output.
     const std::string quiet = " </dev/null >/dev/null 2>&1";
@@ -258,7 +261,8 @@ TEST_CASE("what a task leaves behind is killed", "[runner]") {
 
 TEST_CASE("a task that multiplies is killed whole", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     // Two hundred generations, each in a session of its own, that never pause.
     write_file(folder.path / "bomb",
                "#!/bin/sh\ntrap '' TERM\nsetsid \"$0\" $(($1 + 1)) &\n"
@@ -281,7 +285,8 @@ TEST_CASE("a task that multiplies is killed whole", "[runner]") {
 
 TEST_CASE("memory beyond what was asked for ends a task with these words", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     auto spec = folder.shell("x=$(head -c 200000000 /dev/zero | tr '\\0' x); sleep 1000");
     spec.memory_bytes = 50 * 1024 * 1024;
     const auto report = slave.run(spec);
@@ -347,7 +352,8 @@ TEST_CASE("a new slave takes the place of the old one", "[runner]") {
 
 TEST_CASE("a runner that was killed takes its tasks along, and the next one says so", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     const auto over = folder.shell("echo kept; exit 4");
     slave.run(over);
     const auto spec = folder.shell(
@@ -422,7 +428,8 @@ TEST_CASE("a torn end of the spool is dropped, what is before it is kept", "[run
 
 TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     const auto first = folder.shell("true");
     slave.run(first);
     slave.forget(first.key);

@@ -110,7 +110,7 @@ int main(int argc, char** argv) {
         const double reached = through_runner(seconds, folder, runner);
         std::printf("posix_spawn %5.0f/s   runner %5.0f/s   %3.0f %%\n", limit, reached,
                     100 * reached / limit);
-        if (runner > 0) ::kill(runner, SIGKILL);
+        if (runner > 0) ::kill(runner, SIGTERM);
     }
     std::error_code ignored;
     std::filesystem::remove_all(pattern, ignored);
