@@ -367,7 +367,9 @@ TEST_CASE("whoever waits for the store may be cancelled") {
     world.commit({new_job(1)});
     const auto wait = [](Store& store) -> asio::awaitable<void> {
         co_await store.results(1, -1, 10);
-        co_await store.commit({});
+        StoreBatch batch;
+        batch.emplace_back(SetMeta{"n", 1});
+        co_await store.commit(std::move(batch));
         Wakeup never(co_await asio::this_coro::executor);
         co_await never.wait(0);
     };

@@ -40,11 +40,8 @@ void check_equal(const TaskResult& left, const TaskResult& right) {
     CHECK(left.files == right.files);
 }
 
-}  // namespace
-
-TEST_CASE("results come back from their lines") {
-    std::vector<TaskResult> results;
-    std::vector<OutputPlace> places;
+/// One of each kind.
+void make_results(std::vector<TaskResult>& results, std::vector<OutputPlace>& places) {
     results.push_back(done_result(0));
     places.emplace_back();
 
@@ -91,7 +88,14 @@ TEST_CASE("results come back from their lines") {
         results.push_back(result);
         places.emplace_back();
     }
+}
 
+}  // namespace
+
+TEST_CASE("results come back from their lines") {
+    std::vector<TaskResult> results;
+    std::vector<OutputPlace> places;
+    make_results(results, places);
     std::string lines;
     ResultLineWriter writer;
     for (std::size_t i = 0; i < results.size(); ++i) writer.append(lines, results[i], places[i]);
