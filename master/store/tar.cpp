@@ -195,7 +195,10 @@ std::string_view TarReader::read(std::size_t max_bytes) {
 void TarReader::end_member() {
     while (left_ > 0) read(1024 * 1024);
     char rest[block];
-    read_exactly(rest, padding(member_.size));
+    const auto size = padding(member_.size);
+    read_exactly(rest, size);
+    if (std::any_of(rest, rest + size, [](char c) { return c != '\0'; }))
+        throw std::runtime_error("the archive is damaged");
     if (member_.name != sums_name) sums_[member_.name] = hash_.finish();
     member_ = {};
 }

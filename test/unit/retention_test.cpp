@@ -1,0 +1,41 @@
+#include "master/store/retention.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace rpic;
+using Ids = std::vector<JobId>;
+
+namespace {
+
+constexpr std::int64_t day = 24 * 3600;
+
+}  // namespace
+
+TEST_CASE("jobs within all limits are kept") {
+    CHECK(jobs_to_drop({}, {}).empty());
+    CHECK(jobs_to_drop({{1, 30 * day, 100}, {2, 0, 100}}, {}).empty());
+}
+
+TEST_CASE("jobs older than the limit are dropped, the oldest first") {
+    const std::vector<EndedJob> ended = {
+        {1, 31 * day, 0}, {2, 29 * day, 0}, {3, 33 * day, 0}, {4, 31 * day, 0}};
+    CHECK(jobs_to_drop(ended, {}) == Ids{3, 1, 4});
+    CHECK(jobs_to_drop(ended, {}, 1) == Ids{3});
+}
+
+TEST_CASE("more ended jobs than the limit cost the oldest their place") {
+    RetentionLimits limits;
+    limits.jobs = 2;
+    CHECK(jobs_to_drop({{1, 10, 0}, {2, 30, 0}, {3, 20, 0}, {4, 5, 0}}, limits) == Ids{2, 3});
+    limits.jobs = 0;
+    CHECK(jobs_to_drop({{1, 10, 0}, {2, 30, 0}}, limits) == Ids{2, 1});
+}
+
+TEST_CASE("outputs above the limit cost the oldest jobs, until enough are gone") {
+    RetentionLimits limits;
+    limits.output_bytes = 100;
+    const std::vector<EndedJob> ended = {{1, 40, 30}, {2, 30, 60}, {3, 20, 50}, {4, 10, 40}};
+    CHECK(jobs_to_drop(ended, limits) == Ids{1, 2});
+    limits.output_bytes = 180;
+    CHECK(jobs_to_drop(ended, limits).empty());
+}
