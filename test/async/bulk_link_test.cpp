@@ -94,7 +94,7 @@ struct World {
     /// The node's control link: it opens the bulk link when it is told to.
     asio::awaitable<void> obey() {
         for (;;) {
-            const Frame frame = co_await control->next_frame();
+            co_await control->next_frame();
             ++told_to_open;
             bulk.open();
         }
