@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <thread>
 
 #include "cli/download.hpp"
@@ -27,6 +28,7 @@ class DeskMaster {
           files_(io_.get_executor()),
           tls_([this](std::string_view) { return std::optional(key_psk(key_)); }),
           acceptor_(io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
+        std::signal(SIGPIPE, SIG_IGN);  // as the programs do
         asio::co_spawn(io_, accept(), [](const std::exception_ptr&) {});
         thread_ = std::thread([this] { io_.run(); });
     }

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 
 #include "common/dial.hpp"
@@ -33,7 +34,9 @@ struct World {
           listener(io.get_executor(), context),
           files(io.get_executor()),
           bulk(io.get_executor(), files),
-          cache(folder.path() / "cache", 0, io.get_executor(), files, bulk) {}
+          cache(folder.path() / "cache", 0, io.get_executor(), files, bulk) {
+        std::signal(SIGPIPE, SIG_IGN);  // as the programs do
+    }
 
     /// Runs the test's work beside both, once the node has joined.
     template <class Work>
