@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 
+#include "common/clock.hpp"
 #include "common/output.hpp"
 #include "slave/runner/processes.hpp"
 #include "slave/runner/runner_link.hpp"

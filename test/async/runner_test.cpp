@@ -62,7 +62,8 @@ TEST_CASE("a task sees its environment, folder and input, and nothing of the run
     write_file(folder.path / "input", "from a file\n");
     auto spec = folder.shell(
         "cat; pwd; echo $NAME; env | grep -c .; ls /proc/self/fd | wc -l;"
-        "cat /proc/self/oom_score_adj; grep -E 'Sig(Blk|Ign)' /proc/self/status; ps -o sid= $$");
+        "cat /proc/self/oom_score_adj; grep SigBlk /proc/self/status; grep SigIgn "
+        "/proc/self/status; ps -o sid= $$");
     spec.env["NAME"] = "value";
     spec.stdin_file = (folder.path / "input").string();
     slave.run(spec);
@@ -71,7 +72,10 @@ TEST_CASE("a task sees its environment, folder and input, and nothing of the run
     CHECK(text.starts_with("from a file\n" + folder.path.string() + "\nvalue\n"));
     // The three streams and the folder that ls reads.
     CHECK(text.find("\n4\n500\n") != std::string::npos);
-    CHECK(text.find("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n") != std::string::npos);
+    CHECK(text.find("SigBlk:\t0000000000000000\n") != std::string::npos);
+    // The C library ignores two signals of its own in what it starts; that may go on.
+    const auto ignored = std::stoull(text.substr(text.find("SigIgn:\t") + 8), nullptr, 16);
+    CHECK((ignored & ~(std::uint64_t{3} << 31)) == 0);
     CHECK(text.find(sid) != std::string::npos);
 }
 
@@ -170,7 +174,7 @@ TEST_CASE("output beyond its limit is dropped, and a note says how much", "[runn
     CHECK(report.output_bytes <= static_cast<std::int64_t>(limits::output_bytes));
     CHECK(report.output_bytes > static_cast<std::int64_t>(limits::output_bytes) - 4096);
     const auto note = stream_of(slave.read_all(spec.key), OutputStream::note);
-    CHECK(note.find("of output were dropped: an attempt may print 64.0M") != std::string::npos);
+    CHECK(note.find("of output were dropped: an attempt may print 64M") != std::string::npos);
 }
 
 TEST_CASE("a reader is told as output comes, and when all was seen", "[runner]") {
@@ -282,7 +286,7 @@ TEST_CASE("memory beyond what was asked for ends a task with these words", "[run
     spec.memory_bytes = 50 * 1024 * 1024;
     const auto report = slave.run(spec);
     CHECK(report.outcome == "memory");
-    CHECK(report.reason.ends_with("50.0M that it asked for"));
+    CHECK(report.reason.ends_with("50M that it asked for"));
 }
 
 TEST_CASE("a lease that nobody renews ends its attempt, a renewed one does not", "[runner]") {

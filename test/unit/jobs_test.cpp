@@ -118,8 +118,11 @@ TEST_CASE("A higher priority goes first, also before what waits on nodes", "[job
     urgent.priority = 5;
     world.submit(urgent);
     world.place();
-    CHECK(world.effects() ==
-          Lines{"retract 1.2#1 on 1: retracted", "task 2.0 [1@a]", "start 2.0#1 on 1 ahead"});
+    CHECK(world.effects() == Lines{"retract 1.2#1 on 1: retracted"});
+    world.retracted(1, {1, 2, 1});
+    CHECK(world.effects() == Lines{"task 1.1 []"});
+    world.place();
+    CHECK(world.effects() == Lines{"task 2.0 [1@a]", "start 2.0#1 on 1 ahead"});
 }
 
 TEST_CASE("Submitters share the cluster", "[jobs]") {
