@@ -1,6 +1,7 @@
 #include "cli/download.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <map>
@@ -112,7 +113,13 @@ class Download {
           folder_(open_folder(folder)),
           part_(std::filesystem::path(folder) / partial_folder),
           store_(part_),
-          report_(report) {}
+          report_(report) {
+        // One who could put a link there could choose what is written.
+        struct stat status {};
+        const bool there = ::lstat(part_.c_str(), &status) == 0;
+        if (there && (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid()))
+            throw FileError("conflict", part_.native() + " is in the way: delete it");
+    }
 
     Downloaded run(const Manifest& all) {
         for (const auto& entry : all.entries) plan(entry);

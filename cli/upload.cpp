@@ -42,8 +42,8 @@ class Reporter {
 };
 
 /// Answers that nobody wants any more must not be taken for those of later requests.
-void drop_answers(Client& client, const PutWindow& window, int ahead) {
-    for (int i = window.waits() ? 0 : ahead; i < ahead; ++i) {
+void drop_answers(Client& client, int ahead) {
+    for (int i = 0; i < ahead; ++i) {
         try {
             client.take_answer<ChunkStored>();
         } catch (const RequestFailedError&) {
@@ -85,7 +85,7 @@ void put_blob(Client& client, const std::string& blob, std::int64_t size, const 
     } catch (const FileError&) {
         failure = std::current_exception();
     }
-    drop_answers(client, window, ahead);
+    drop_answers(client, ahead);
     if (failure) std::rethrow_exception(failure);
     reporter.progress.bytes_done = before + size;
 }
