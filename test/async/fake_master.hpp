@@ -6,7 +6,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -235,8 +234,9 @@ class FakeMaster {
     }
     void answer(Connection& connection, const PutChunk& request) {
         auto& blob = blobs[request.blob];
-        blob.resize(static_cast<std::size_t>(request.offset));
-        blob += raw_;
+        // As the real one: what does not begin where the rest ends is not taken.
+        if (request.offset == 0) blob.clear();
+        if (request.offset == static_cast<std::int64_t>(blob.size())) blob += raw_;
         ChunkStored stored;
         stored.id = request.id;
         stored.received = static_cast<std::int64_t>(blob.size());

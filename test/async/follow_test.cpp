@@ -218,7 +218,7 @@ TEST_CASE("Ctrl-C leaves the job alone, twice cancels it", "[cli]") {
             throw;
         }
     });
-    CHECK(code == (twice ? exit_code::interrupted : exit_code::detached));
+    CHECK(code == (twice ? exit_code::interrupted : exit_code::left_alone));
     CHECK(to.err.text().find("rpicluster attach 7") != std::string::npos);
     master.stop();
     CHECK(master.cancelled == (twice ? std::vector<std::string>{"7"} : std::vector<std::string>{}));

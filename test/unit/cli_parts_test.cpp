@@ -190,7 +190,7 @@ TEST_CASE("equal outputs of nodes are folded", "[cli]") {
     outputs[1].code = 1;
     const auto folded = fold_outputs(outputs);
     REQUIRE(folded.size() == 2);
-    CHECK(fold_header(folded[0]) == "pi1,pi[3-4] (3):");
+    CHECK(fold_header(folded[0]) == "pi[1,3,4] (3):");
     CHECK(fold_header(folded[1]) == "pi2 (1): exit code 1");
     outputs[3].cut = true;
     CHECK(fold_outputs(outputs).size() == 3);
