@@ -62,6 +62,9 @@ const std::vector<Verb>& all_verbs() {
         {"restore", "FILE", "start anew from a backup, on the machine of the stopped master", "",
          &verb_restore},
         {"doctor", "", "find out what is wrong, and what to do", "", &verb_doctor},
+        {"demo", "[--tiles N] [--samples N] [--picture FILE.png]",
+         "render a picture on all nodes, and show who did what", "--tiles --samples --picture",
+         &verb_demo},
         {"version", "", "print the version", "", &verb_version},
         {"completion", "bash", "print the completion for bash", "bash", &verb_completion},
     };

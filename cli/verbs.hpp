@@ -55,6 +55,7 @@ int verb_login(const Invocation& invocation);
 int verb_doctor(const Invocation& invocation);
 int verb_version(const Invocation& invocation);
 int verb_completion(const Invocation& invocation);
+int verb_demo(const Invocation& invocation);
 int verb_submit(const Invocation& invocation);
 int verb_run(const Invocation& invocation);
 int verb_map(const Invocation& invocation);

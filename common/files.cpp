@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "common/errors.hpp"
-#include "common/keys.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -105,16 +104,6 @@ void write_secret(const std::filesystem::path& path, std::string_view text) {
     if (!folder || ::fsync(folder.get()) != 0) fail("write", parent);
 }
 
-std::string read_key_file(const std::filesystem::path& path) {
-    const auto text = read_file_if_there(path, limits::key_file_bytes);
-    if (!text) return {};
-    const auto key = canonical_key(*text);
-    if (key.empty())
-        throw ConfigError(path.string() +
-                          " holds no key: expected five groups of five letters and digits");
-    return key;
-}
-
 void make_private_folder(const std::filesystem::path& folder) {
     std::error_code error;
     if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path(), error);
@@ -134,7 +123,8 @@ void make_private_folder(const std::filesystem::path& folder) {
         throw ConfigError("the state directory " + folder.string() +
                           " belongs to another user, who could read the keys in it: choose another "
                           "with --state-dir");
-    if ((status.st_mode & 077) != 0 && ::chmod(folder.c_str(), 0700) != 0)
+    // To pass through is allowed: the user of tasks has to get to its folder.
+    if ((status.st_mode & 066) != 0 && ::chmod(folder.c_str(), 0700) != 0)
         fail("close to others", folder);
 }
 

@@ -22,8 +22,8 @@ void write_secret(const std::filesystem::path& path, std::string_view text);
 /// no such file. Throws ConfigError if what it holds is no key.
 std::string read_key_file(const std::filesystem::path& path);
 
-/// Makes a folder of mode 0700, and its parents; one that is there already becomes 0700 too, unless
-/// it is shared (sticky, as /tmp is). Throws ConfigError if that cannot be, or if nothing can be
+/// Makes a folder of mode 0700, and its parents; one that is there already and that others can list
+/// or change becomes 0700 too, unless it is shared (sticky, as /tmp is). Throws ConfigError if that cannot be, or if nothing can be
 /// written there.
 void make_private_folder(const std::filesystem::path& folder);
 

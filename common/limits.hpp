@@ -43,6 +43,7 @@ inline constexpr std::size_t name_chars = 63;   // names of nodes and tokens: a 
 inline constexpr std::size_t text_chars = 256;  // hostname, CPU model, reasons
 inline constexpr std::size_t labels_bytes =
     4096;  // all labels of a node together: more are dropped
+inline constexpr std::size_t node_resources = 64;   // named ones of a node: more are dropped
 inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into the log
 inline constexpr std::size_t log_line_chars = 512;  // of a line that a peer can cause: cut
 
@@ -74,11 +75,13 @@ inline constexpr auto lost_after_master_start = 90s;
 inline constexpr auto master_silence = 15s;  // a slave that hears nothing for so long reconnects
 
 // Health: a node at or above this temperature is shown as unwell.
-inline constexpr double hot_celsius = 80;
+inline constexpr double hot_celsius = 80;     // ... and gets no new work
+inline constexpr double cooled_celsius = 75;  // until it is below this one
+inline constexpr double warm_celsius = 70;    // it is chosen later than a cool one
 
 // Jobs.
 inline constexpr std::int64_t tasks_per_job = 1'000'000;        // more: the submit is refused
-inline constexpr std::size_t unfinished_jobs = 100'000;         // more: the submit is refused
+inline constexpr std::size_t jobs = 100'000;                    // ended ones too; more: refused
 inline constexpr std::int64_t array_index = 1'000'000'000'000;  // of a task; above: refused
 inline constexpr std::size_t selector_ranges = 4096;            // of a selector; more: refused
 inline constexpr std::size_t command_bytes = 1024 * 1024;  // with its item; more: cannot be run
@@ -87,27 +90,56 @@ inline constexpr std::size_t job_file_jobs = 10'000;            // more: refused
 inline constexpr std::size_t job_spec_bytes = 40 * 1024;        // as JSON; more: refused
 inline constexpr std::int64_t job_cpus = 4096;                  // of one task; more: refused
 inline constexpr std::int64_t job_retries = 1000;               // more: refused
-inline constexpr std::size_t job_dependencies = 256;            // more: refused
-inline constexpr std::size_t item_bytes = 32 * 1024;            // of one item; more: refused
-inline constexpr std::size_t where_chars = 2048;                // of an expression; more: refused
-inline constexpr int where_depth = 32;                          // nested deeper: refused
-inline constexpr auto lost_after_stop = 120s;                   // default under on_disconnect=stop
-inline constexpr auto lost_after_stop_min = 60s;                // less: refused
-inline constexpr int live_attempts = 2;                         // of a task; the oldest gives way
+inline constexpr std::int64_t job_priority = 1'000'000;         // above or below: refused
+inline constexpr std::size_t explained_nodes = 200;             // shown for one job, nearest first
+inline constexpr std::size_t requests_ahead = 4;  // of a client that are read before their turn
+inline constexpr std::int64_t master_blob_bytes = std::int64_t{8}
+                                                  << 30;  // more: those that no
+                                                          // job names go, oldest first
+inline constexpr auto housekeeping_interval = 60s;        // between looks at what is too old
+inline constexpr auto backup_kept = 60min;                // a backup that was made, for its client
+inline constexpr std::size_t job_dependencies = 256;      // more: refused
+inline constexpr std::size_t item_bytes = 32 * 1024;      // of one item; more: refused
+inline constexpr std::size_t where_chars = 2048;          // of an expression; more: refused
+inline constexpr int where_depth = 32;                    // nested deeper: refused
+inline constexpr auto lost_after_stop = 120s;             // default under on_disconnect=stop
+inline constexpr auto stop_kill_time = 8s;  // that a node needs at most to see and end a lease
+inline constexpr auto lost_after_stop_min = 60s;  // less: refused
+inline constexpr int live_attempts = 2;           // of a task; the oldest gives way
 inline constexpr int poison_deaths = 3;  // nodes or runners that died with a task: it fails
 inline constexpr auto retry_first = 1s;  // doubling ...
 inline constexpr auto retry_max = 60s;   // ... up to this
+inline constexpr std::size_t attempts_of_node = 100'000;  // listed by one: more: closed
 inline constexpr std::size_t events_kept = 10'000;        // in memory; older ones are forgotten
 inline constexpr std::size_t placements_per_turn = 4096;  // the rest waits for the next turn
 inline constexpr std::size_t shapes_per_turn = 256;       // likewise: kinds of waiting jobs
 inline constexpr auto ahead_work = 50ms;                  // measured work that waits on a node
+inline constexpr std::int64_t ahead_tasks = 512;          // of a node, whatever they take
 inline constexpr auto turn_gather = 15ms;  // under load a turn's records wait so long for others
 inline constexpr std::int64_t free_disk_bytes = 64 * 1024 * 1024;  // less: submits are refused
 inline constexpr int quarantine_failures = 3;  // tasks in a row that a node failed and another did
 
+// A node's attempts.
+inline constexpr std::size_t node_attempts = 16'384;  // more orders: the link is ended
+inline constexpr auto started_after = 100ms;  // a task that ends sooner is only told as ended
+inline constexpr auto attempts_tick = 25ms;   // what is told later shares a message
+inline constexpr std::size_t held_output_bytes =
+    1024 * 1024;  // of ended tasks, without a link: the rest is read from the runner again
+inline constexpr int fetches_at_once = 4;  // attempts whose input files are brought; others wait
+inline constexpr int collections_at_once = 2;  // likewise: output and files that go to the master
+inline constexpr auto collect_retry = 5s;      // while the master has no room for what a task made
+inline constexpr std::size_t states_per_page = 256;  // of attempts in one message; more: several
+inline constexpr auto kill_grace = 5s;               // between TERM and KILL
+inline constexpr auto power_time = 60s;  // a reboot command that takes longer is left alone
+inline constexpr std::size_t heartbeats_remembered = 1024;  // unanswered ones; older: no lease
+inline constexpr std::size_t task_groups = 64;              // of the task user; more: refused
+
 // What a task prints.
 inline constexpr std::size_t output_bytes = 64 * 1024 * 1024;  // of an attempt; then a note
 inline constexpr std::size_t inline_output_bytes = 64 * 1024;  // more: kept in a file of its own
+inline constexpr std::int64_t output_segment_bytes = 64 * 1024 * 1024;  // then the next file
+inline constexpr std::size_t output_files_open = 32;         // of the store; more: all are closed
+inline constexpr std::int64_t row_output_bytes = 16 * 1024;  // of a job in the database; then files
 inline constexpr auto output_wait = 10s;  // a reader that waits for output asks again after it
 
 // Files that travel.
@@ -137,6 +169,26 @@ inline constexpr std::size_t file_queue = 64;  // work that waits for the file t
 inline constexpr auto file_thread_idle = 10s;  // a thread without work ends
 inline constexpr std::int64_t cache_bytes = std::int64_t{4} << 30;  // a node's file cache, unless
                                                                     // 10 % of its disk is less
+
+// The runner, which owns the tasks of a node.
+inline constexpr std::size_t runner_frame_bytes = 1024 * 1024;  // more: the connection is closed
+inline constexpr std::size_t runner_attempts = 4096;  // known to it; more: the launch has failed
+inline constexpr auto runner_idle = 10s;              // without slave and attempt: it ends
+inline constexpr auto runner_idle_attached = 60s;     // without attempt, with a slave: it ends
+inline constexpr auto runner_start = 10s;  // it does not answer for so long: launches have failed
+inline constexpr auto runner_retry = 5s;   // after that, if something was left in its folder
+inline constexpr auto runner_lock_time = 3s;  // it waits so long for its predecessor to end
+inline constexpr int runner_deaths = 3;       // of runners during one launch: the launch has failed
+inline constexpr auto runner_check = 250ms;   // between looks at leases, memory and suspended time
+inline constexpr auto kill_sweep = 50ms;      // between two sweeps that kill a tree
+inline constexpr auto kill_time = 60s;        // a tree that still lives is given up, with a warning
+inline constexpr auto grace_max = 60s;        // between TERM and KILL; longer: cut
+inline constexpr auto orphan_check = 1s;      // likewise, at processes that left their task
+inline constexpr std::size_t task_processes = 4096;      // of an attempt; more: its fork(2) fails
+inline constexpr int task_oom_score = 500;               // the kernel kills tasks before daemons
+inline constexpr std::size_t spool_bytes = 1024 * 1024;  // larger, and mostly forgotten: rewritten
+inline constexpr std::size_t spool_record_bytes = 2 * 1024 * 1024;  // longer: the rest is not read
+inline constexpr auto spool_sync = 100ms;  // an end that is not acknowledged is on disk after it
 
 // Reconnecting.
 inline constexpr auto reconnect_first = 200ms;

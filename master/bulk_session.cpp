@@ -37,7 +37,7 @@ void hear(Context& context, const std::string& node_id, Instant when) {
     if (node == nullptr || node->session == 0) return;
     Effects effects;
     context.cluster.on_heard(when, node->session, effects);
-    apply_and_record(context, effects);
+    if (!effects.empty()) context.turns.add(std::move(effects));
 }
 
 asio::awaitable<void> read_bulk(Context& context, Connection& connection, const KeyRecord& key,

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/mp11/list.hpp>
+#include <deque>
 
 #include "common/json.hpp"
 #include "common/keys.hpp"
@@ -9,66 +11,60 @@
 #include "common/self_stats.hpp"
 #include "common/sleep.hpp"
 #include "common/text.hpp"
+#include "common/until_first_failure.hpp"
 #include "common/version.hpp"
+#include "master/answers.hpp"
+#include "master/blob_desk.hpp"
+#include "master/job_desk.hpp"
 #include "master/peers.hpp"
 
 namespace rpic {
 
 namespace {
 
-/// A request that cannot be carried out; becomes `failed`.
-struct RequestError {
-    std::string code;
-    std::string reason;
-};
-
-/// A list as frames that each keep to the limit. `Answer` has `more`, `list` is its member for
-/// them.
-template <class Answer, class Items>
-std::vector<std::string> paged(std::int64_t id, const Items& items, Items Answer::*list) {
-    std::vector<std::string> frames;
-    Answer page;
-    page.id = id;
-    std::size_t bytes = 0;
-    for (const auto& item : items) {
-        const auto size = json::serialize(to_json(item)).size();
-        if (bytes + size > limits::page_bytes) {
-            page.more = true;
-            frames.push_back(encode(page));
-            (page.*list).clear();
-            bytes = 0;
-        }
-        (page.*list).push_back(item);
-        bytes += size;
-    }
-    page.more = false;
-    frames.push_back(encode(page));
-    return frames;
+/// The role that a key must allow for a request. Clients may look; what changes jobs needs
+/// `submit`, what changes the cluster `admin`.
+template <class Request>
+std::string_view needed_role(const Request&) {
+    using namespace boost::mp11;
+    using Submitting = mp_list<Submit, CancelJobs, RetryJob, HoldJobs, SetPriority, PutChunk>;
+    using Ruling = mp_list<GetJoinKey, CreateToken, ListTokens, RevokeToken, RemoveNode, ChangeNode,
+                           MakeBackup>;
+    if (mp_contains<Ruling, Request>::value) return "admin";
+    return mp_contains<Submitting, Request>::value ? "submit" : "viewer";
 }
 
 /// What a client may ask. Answers that promise something are sent after it is on disk.
 class Client {
   public:
     Client(Context& context, Connection& connection, SessionId session, KeyRecord key)
-        : context_(context), connection_(connection), session_(session), key_(std::move(key)) {}
+        : context_(context),
+          connection_(connection),
+          session_(session),
+          key_(std::move(key)),
+          jobs_(context, connection, key_.name.empty() ? key_.role : key_.name,
+                role_allows(key_.role, "admin")),
+          blobs_(context.files, context.blobs, connection) {}
 
-    asio::awaitable<void> answer(FromClient request) {
+    asio::awaitable<void> answer(FromClient request, std::string raw) {
         RequestError failure;
         std::int64_t id = 0;
         try {
             batch_.clear();
             done_.clear();
-            std::visit(
-                [&](const auto& message) {
+            raw_ = std::move(raw);
+            auto work = std::visit(
+                [&](auto& message) {
                     if constexpr (requires { message.id; }) id = message.id;
-                    (*this)(message);
+                    return carry_out(message);
                 },
                 request);
-            co_await context_.store.commit(std::move(batch_));
-            co_await send_done();
+            co_await std::move(work);
             co_return;
         } catch (const RequestError& error) {
             failure = error;
+        } catch (const FileError& error) {
+            failure = {error.code, error.what()};
         }
         ++context_.counters.requests_failed;
         Failed failed;
@@ -79,6 +75,24 @@ class Client {
     }
 
   private:
+    /// What the desks serve, and what this class answers itself once it is on disk.
+    template <class Request>
+    asio::awaitable<void> carry_out(Request& message) {
+        need(needed_role(message));
+        if constexpr (std::is_same_v<Request, PutChunk>) {
+            co_await blobs_.serve(std::move(message), std::move(raw_));
+        } else if constexpr (requires { blobs_.serve(std::move(message)); }) {
+            co_await blobs_.serve(std::move(message));
+        } else if constexpr (requires { jobs_.serve(std::move(message)); }) {
+            co_await jobs_.serve(std::move(message));
+        } else {
+            (*this)(message);
+            if (!batch_.empty()) context_.turns.record(std::move(batch_));
+            if (writes_) co_await context_.turns.settled();
+            co_await send_done();
+        }
+    }
+
     /// As fast as the client reads.
     asio::awaitable<void> send_done() {
         const Duration pause = std::chrono::milliseconds(5);
@@ -100,18 +114,16 @@ class Client {
     }
 
     void operator()(const ListNodes& request) {
-        need("viewer");
         std::vector<NodeView> nodes;
         const auto now = Clock::now();
         for (const auto& [id, node] : context_.cluster.nodes())
-            nodes.push_back(view_of(*node, now));
+            nodes.push_back(node_view(context_, *node, now));
         std::sort(nodes.begin(), nodes.end(),
                   [](const auto& a, const auto& b) { return a.name < b.name; });
         done_ = paged(request.id, nodes, &NodeList::nodes);
     }
 
     void operator()(const GetStatus& request) {
-        need("viewer");
         Status status;
         status.id = request.id;
         status.master_version = version;
@@ -119,15 +131,23 @@ class Client {
         status.nodes = context_.cluster.count_by_state();
         for (const auto& [id, node] : context_.cluster.nodes())
             if (!unwell_reasons(node->vitals).empty()) ++status.nodes_unwell;
+        status.jobs = context_.jobs.count_by_state();
         status.rss_bytes = own_rss_bytes();
         status.bytes_written = own_bytes_written();
         status.uptime_seconds = to_seconds(Clock::now() - context_.started);
-        from_json(to_json(context_.counters), status.counters, "counters");
+        auto counters = to_json(context_.counters).as_object();
+        const auto of_jobs = to_json(context_.jobs.counters());
+        for (const auto& entry : of_jobs.as_object()) counters[entry.key()] = entry.value();
+        from_json(counters, status.counters, "counters");
+        const auto& store = context_.store.statistics();
+        status.counters["store_commits"] = static_cast<std::int64_t>(store.commits);
+        status.counters["store_rows"] = static_cast<std::int64_t>(store.rows);
+        status.counters["outputs_lost"] = static_cast<std::int64_t>(store.outputs_lost);
         done_.push_back(encode(status));
     }
 
     void operator()(const GetJoinKey& request) {
-        need("admin");
+        writes_ = true;
         if (request.rotate) {
             const auto old = context_.keyring.join_key()->identity;
             context_.keyring.drop(old);
@@ -143,7 +163,7 @@ class Client {
     }
 
     void operator()(const CreateToken& request) {
-        need("admin");
+        writes_ = true;
         if (request.role != "viewer" && request.role != "submit" && request.role != "admin")
             throw RequestError{"bad_request", "a token's role is viewer, submit or admin"};
         if (request.ttl_seconds < 0)
@@ -179,7 +199,7 @@ class Client {
     }
 
     void operator()(const ListTokens& request) {
-        need("admin");
+        writes_ = true;
         std::vector<TokenView> tokens;
         for (const auto* record : context_.keyring.tokens()) {
             TokenView view;
@@ -193,7 +213,7 @@ class Client {
     }
 
     void operator()(const RevokeToken& request) {
-        need("admin");
+        writes_ = true;
         const auto* token = context_.keyring.token(request.name);
         if (token == nullptr)
             throw RequestError{"not_found", "there is no token named " +
@@ -207,21 +227,16 @@ class Client {
     }
 
     void operator()(const RemoveNode& request) {
-        need("admin");
+        writes_ = true;
         Effects effects;
-        if (!context_.cluster.remove(request.node, effects))
+        if (!context_.cluster.remove(Clock::now(), request.node, effects))
             throw RequestError{"not_found", "there is no node named " +
                                                 printable(request.node, limits::name_chars)};
-        batch_ = apply_effects(context_, effects);
+        context_.turns.add(std::move(effects));
         finish(request.id);
     }
 
     void operator()(const Bye&) { throw DisconnectionError("it said goodbye"); }
-
-    template <class Request>
-    void operator()(const Request&) {
-        throw RequestError{"bad_request", "not yet"};
-    }
 
     void finish(std::int64_t id) {
         Done answer;
@@ -233,12 +248,40 @@ class Client {
     Connection& connection_;
     SessionId session_;
     KeyRecord key_;
+    JobDesk jobs_;
+    BlobDesk blobs_;
+    std::string raw_;  // the tail of the request
+    bool writes_ = false;
     StoreBatch batch_;
     std::vector<std::string> done_;  // frames to send once the batch is on disk
 };
 
+/// Requests that were read and wait for their turn. A request may take as long as a job runs, so
+/// they are read beside it: whoever hangs up is noticed at once.
+struct Waiting {
+    explicit Waiting(const asio::any_io_executor& executor) : changed(executor) {}
+    struct Request {
+        std::string json;
+        std::string raw;
+    };
+    std::deque<Request> requests;
+    Wakeup changed;
+};
+
+asio::awaitable<void> read_requests(Connection& connection, Waiting& waiting) {
+    for (;;) {
+        while (waiting.requests.size() >= limits::requests_ahead) {
+            const auto seen = waiting.changed.count();
+            co_await waiting.changed.wait(seen);
+        }
+        const Frame frame = co_await connection.next_frame();
+        waiting.requests.push_back({std::string(frame.json), std::string(frame.raw)});
+        waiting.changed.notify();
+    }
+}
+
 asio::awaitable<void> handle(Context& context, Connection& connection, Client& client,
-                             std::string_view json_text) {
+                             std::string json_text, std::string raw) {
     std::optional<FromClient> request;
     std::string complaint;
     {
@@ -257,7 +300,23 @@ asio::awaitable<void> handle(Context& context, Connection& connection, Client& c
         answer_bad_message(context, connection, complaint);
         co_return;
     }
-    co_await client.answer(std::move(*request));
+    co_await client.answer(std::move(*request), std::move(raw));
+}
+
+asio::awaitable<void> answer_requests(Context& context, Connection& connection, Client& client,
+                                      Waiting& waiting) {
+    const auto executor = co_await asio::this_coro::executor;
+    for (;;) {
+        auto seen = waiting.changed.count();
+        while (waiting.requests.empty()) seen = co_await waiting.changed.wait(seen);
+        auto request = std::move(waiting.requests.front());
+        waiting.requests.pop_front();
+        waiting.changed.notify();
+        // Many requests in one segment are one turn each, so that others have theirs in between.
+        co_await asio::post(executor, asio::use_awaitable);
+        co_await handle(context, connection, client, std::move(request.json),
+                        std::move(request.raw));
+    }
 }
 
 /// One of the places for clients.
@@ -284,7 +343,7 @@ asio::awaitable<void> serve_client(Context& context, Connection& connection, Key
     const ClientPlace client_place(context);
     const Sessions::Place place(context.sessions, connection, true);
     place.session().key_identity = key.identity;
-    connection.set_frame_limits(limits::control_frame_bytes, 0);
+    connection.set_frame_limits(limits::control_frame_bytes, limits::chunk_bytes);
     Welcome welcome;
     welcome.version = version;
     welcome.protocol = protocol_version;
@@ -292,13 +351,9 @@ asio::awaitable<void> serve_client(Context& context, Connection& connection, Key
     connection.send(welcome);
     Client client(context, connection, place.id(), std::move(key));
     const auto executor = co_await asio::this_coro::executor;
-    for (;;) {
-        const Frame frame = co_await connection.next_frame();
-        const std::string text(frame.json);
-        // Many requests in one segment are one turn each, so that others have theirs in between.
-        co_await asio::post(executor, asio::use_awaitable);
-        co_await handle(context, connection, client, text);
-    }
+    Waiting waiting(executor);
+    co_await until_first_failure(read_requests(connection, waiting),
+                                 answer_requests(context, connection, client, waiting));
 }
 
 }  // namespace rpic

@@ -10,28 +10,66 @@ namespace rpic {
 
 Context::Context(const asio::any_io_executor& executor, const MasterOptions& chosen)
     : options(chosen),
-      store(executor, options.folder / "store.db"),
       blobs(options.folder / "blobs", limits::free_disk_bytes),
       files(executor),
-      bulk(executor),
+      store(executor, options.folder / "store.db",
+            [this](const std::string& blob) { return blobs.path_of(blob); }),
+      contents(store.load()),
       cluster({limits::suspect_after, limits::lost_after, limits::lost_after_master_start},
               started),
+      jobs(cluster, {started, contents.epoch, contents.next_job, limits::lost_after_master_start}),
+      events(executor),
+      job_news(executor),
+      turns(*this, executor),
+      bulk(executor),
       lobby(executor, counters),
       tls([this](std::string_view identity) -> std::optional<Psk> {
           const auto* record = keyring.find(identity, wall_seconds());
           if (record == nullptr) return std::nullopt;
           return key_psk(record->key);
       }) {
-    store.record(load());
+    turns.record(load());
 }
 
-/// Fills keyring and cluster from the store; on the first start makes the keys that every cluster
-/// has.
+/// How a task ended, as the core sees it.
+std::vector<TaskState> states_of(const std::vector<EndState>& ends) {
+    std::vector<TaskState> states;
+    states.reserve(ends.size());
+    for (const auto end : ends)
+        states.push_back(end == EndState::done        ? TaskState::done
+                         : end == EndState::failed    ? TaskState::failed
+                         : end == EndState::cancelled ? TaskState::cancelled
+                                                      : TaskState::queued);
+    return states;
+}
+
+Moment Context::moment() const {
+    const auto wall = std::chrono::system_clock::now().time_since_epoch();
+    return Moment{Clock::now(),
+                  std::chrono::duration_cast<std::chrono::milliseconds>(wall).count()};
+}
+
+asio::awaitable<void> Context::drop_backup() {
+    if (backup_blob.empty()) co_return;
+    auto drop = [this, blob = std::exchange(backup_blob, {})] { blobs.remove(blob); };
+    co_await files.run(std::move(drop));
+}
+
+/// Fills keyring, cluster and jobs from the store; on the first start makes the keys that every
+/// cluster has.
 StoreBatch Context::load() {
-    auto contents = store.load();
     cluster_id = contents.cluster;
+    epoch = contents.epoch;
     for (auto& record : contents.keys) keyring.add(std::move(record));
     for (auto& record : contents.nodes) cluster.restore(std::move(record));
+    for (auto& job : contents.jobs)
+        jobs.restore(std::move(job.status), std::move(job.spec), states_of(job.ends));
+    for (const auto& task : contents.tasks) jobs.restore(task);
+    contents = {};
+    cluster.set_listener(&jobs);
+    Effects effects;
+    jobs.restored(moment(), effects);
+    turns.add(std::move(effects));
     StoreBatch batch;
     if (keyring.join_key() == nullptr) add_key(*this, "join", "", "", batch);
     if (keyring.own_admin_key() == nullptr) add_key(*this, "admin", "", "", batch);
@@ -58,31 +96,16 @@ KeyRecord add_key(Context& context, std::string_view role, std::string_view name
     return record;
 }
 
-StoreBatch apply_effects(Context& context, const Effects& effects) {
-    StoreBatch batch;
-    for (const auto& effect : effects) {
-        if (const auto* save = std::get_if<SaveNode>(&effect)) {
-            batch.emplace_back(PutNode{save->record});
-        } else if (const auto* gone = std::get_if<ForgetNode>(&effect)) {
-            context.keyring.drop(gone->key_identity);
-            context.sessions.end_clients_of(gone->key_identity, 0, "the node was removed");
-            batch.emplace_back(DropKey{gone->key_identity});
-            batch.emplace_back(DropNode{gone->id});
-        } else if (const auto* key = std::get_if<ForgetKey>(&effect)) {
-            context.keyring.drop(key->key_identity);
-            batch.emplace_back(DropKey{key->key_identity});
-        } else if (const auto* close = std::get_if<CloseSession>(&effect)) {
-            context.sessions.end(close->session, close->code, close->reason);
-        } else if (const auto* announce = std::get_if<Announce>(&effect)) {
-            log_rarely(announce->warning ? Severity::warning : Severity::info, announce->kind,
-                       announce->about, announce->text);
-        }
-    }
-    return batch;
-}
-
-void apply_and_record(Context& context, const Effects& effects) {
-    context.store.record(apply_effects(context, effects));
+NodeView node_view(const Context& context, const Node& node, Instant now) {
+    auto view = view_of(node, now);
+    const auto* worker = context.jobs.worker(node.record.id);
+    if (worker == nullptr || worker->node == nullptr) return view;
+    view.running_tasks = worker->running();
+    view.waiting_tasks = static_cast<std::int64_t>(worker->ahead.size());
+    view.free_cpus = static_cast<double>(worker->free_milli()) / 1000;
+    view.free_memory_bytes = node.record.memory_bytes - worker->used.memory_bytes;
+    if (worker->measured > 0) view.speed = worker->speed;
+    return view;
 }
 
 MasterView master_view(Context& context) {

@@ -11,11 +11,14 @@
 #include "common/tls.hpp"
 #include "master/bulk_links.hpp"
 #include "master/core/cluster.hpp"
+#include "master/core/jobs.hpp"
 #include "master/core/keyring.hpp"
 #include "master/counters.hpp"
+#include "master/event_log.hpp"
 #include "master/lobby.hpp"
 #include "master/sessions.hpp"
 #include "master/store.hpp"
+#include "master/turns.hpp"
 
 namespace rpic {
 
@@ -32,14 +35,22 @@ struct Context {
 
     MasterOptions options;
     Instant started = Clock::now();
+    BlobStore blobs;  // on the file thread alone
+    FileThread files;
     Store store;
-    BlobStore blobs;
-    FileThread files;  // where the blobs are read and written
-    BulkLinks bulk;
     Counters counters;
     Keyring keyring;
+    StoreContents contents;  // what the store held at the start, until it is taken up
     Cluster cluster;
+    Jobs jobs;
+    EventLog events;
+    Wakeup job_news;  // something about jobs may have changed
+    Turns turns;
+    BulkLinks bulk;
     std::string cluster_id;
+    std::int64_t epoch = 1;
+    std::string backup_blob;  // the last one, until its client has had time to fetch it
+    Instant backup_made{};
     Machine machine;
     Vitals vitals;  // of the master's own machine, measured now and then
     Sessions sessions;
@@ -47,6 +58,10 @@ struct Context {
     TlsServer tls;
     std::size_t clients = 0;
     bool stopping = false;
+
+    Moment moment() const;
+    /// Removes the last backup, if there is one.
+    asio::awaitable<void> drop_backup();
 
     std::filesystem::path join_key_file() const { return options.folder / "join.key"; }
     std::filesystem::path admin_key_file() const { return options.folder / "admin.key"; }
@@ -61,17 +76,16 @@ struct Context {
 KeyRecord add_key(Context& context, std::string_view role, std::string_view name,
                   std::string_view node_id, StoreBatch& batch);
 
-/// Carries out what the cluster decided: log and sessions at once; what must be recorded is
-/// returned, to be committed before anything that depends on it is sent.
-[[nodiscard]] StoreBatch apply_effects(Context& context, const Effects& effects);
-
-/// The same for decisions whose records nobody waits for.
-void apply_and_record(Context& context, const Effects& effects);
+/// The node as people see it, with what it does for jobs.
+NodeView node_view(const Context& context, const Node& node, Instant now);
 
 /// The master's own description.
 MasterView master_view(Context& context);
 
 /// Tells every watcher what changed since it was last told. To be called a few times a second.
 void feed_watchers(Context& context, Instant now);
+
+/// Forgets what is too old or too much, now and then, as long as the master lives.
+asio::awaitable<void> keep_house(Context& context);
 
 }  // namespace rpic

@@ -45,7 +45,8 @@ bool is_behind(const Connection& connection) {
 
 /// One walk over the nodes, by id, telling those that changed since the walk before. A watcher that
 /// reads slowly is told in parts, a part a turn.
-void tell_nodes(const Cluster& cluster, Sessions::Session& session, Instant now) {
+void tell_nodes(const Context& context, Sessions::Session& session, Instant now) {
+    const auto& cluster = context.cluster;
     PagedNodes page(*session.connection);
     if (session.walked.empty()) {
         session.walk_version = cluster.version();
@@ -55,7 +56,7 @@ void tell_nodes(const Cluster& cluster, Sessions::Session& session, Instant now)
     for (auto node = cluster.nodes().upper_bound(session.walked); node != cluster.nodes().end();
          ++node) {
         if (!session.complete || node->second->changed > session.seen)
-            page.add(view_of(*node->second, now));
+            page.add(node_view(context, *node->second, now));
         session.walked = node->first;
         if (is_behind(*session.connection)) return page.flush();
     }
@@ -71,7 +72,7 @@ void feed(Context& context, Sessions::Session& session, Instant now) {
     if (is_behind(connection)) return;
     const bool news = session.seen != context.cluster.version();
     if (!session.complete || !session.walked.empty() || news)
-        tell_nodes(context.cluster, session, now);
+        tell_nodes(context, session, now);
     if (now - session.master_told >= limits::heartbeat) {
         MasterChanged told;
         told.master = master_view(context);

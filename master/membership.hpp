@@ -14,7 +14,7 @@ class Membership {
         if (context_.stopping) return;
         Effects effects;
         context_.cluster.on_disconnected(Clock::now(), session_, reason, effects);
-        apply_and_record(context_, effects);
+        context_.turns.add(std::move(effects));
     }
     Membership(const Membership&) = delete;
     Membership& operator=(const Membership&) = delete;

@@ -57,7 +57,7 @@ class PlainPeer {
         Effects effects;
         const auto outcome = context_.cluster.on_plain_hello(
             Clock::now(), place_.id(), connection_.peer(), random_hex(16), effects);
-        apply_and_record(context_, effects);
+        context_.turns.add(std::move(effects));
         if (const auto* refusal = std::get_if<Cluster::Refusal>(&outcome)) {
             ++context_.counters.join_refused;
             throw DisconnectionError("refused: " + refusal->reason);
@@ -79,7 +79,7 @@ class PlainPeer {
             Effects effects;
             context_.cluster.on_plain_details(Clock::now(), place_.id(), details.machine,
                                               details.cpu_percent_used, effects);
-            apply_and_record(context_, effects);
+            context_.turns.add(std::move(effects));
         } else if (type == "info") {
             const auto* question = payload.if_string();
             answer(question == nullptr ? std::string_view{} : std::string_view(*question));
@@ -130,7 +130,7 @@ asio::awaitable<void> serve_plain(Context& context, Connection& connection, Lobb
             co_await connection.receive();
             Effects effects;
             context.cluster.on_heard(connection.last_heard(), place.id(), effects);
-            apply_and_record(context, effects);
+            context.turns.add(std::move(effects));
         }
     } catch (const std::exception& error) {
         membership.reason = error.what();

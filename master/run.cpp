@@ -25,7 +25,8 @@ asio::awaitable<void> tick(Context& context) {
         const auto now = Clock::now();
         Effects effects;
         context.cluster.on_tick(now, effects);
-        apply_and_record(context, effects);
+        context.jobs.on_tick(context.moment(), effects);
+        context.turns.add(std::move(effects));
         context.lobby.sweep(now);
         if (now - measured >= limits::heartbeat) {
             context.vitals = context.machine.vitals(now);
@@ -46,7 +47,8 @@ asio::awaitable<void> tick(Context& context) {
 asio::awaitable<void> listen(Context& context, Listener& listener, Background& background) {
     StoreBatch batch;
     batch.emplace_back(PutSecretFile{context.address_file(), listener.local_address() + "\n"});
-    co_await context.store.commit(std::move(batch));
+    context.turns.record(std::move(batch));
+    co_await context.turns.settled();
     background.ready();
     co_await listener.run();
 }
@@ -56,7 +58,8 @@ asio::awaitable<int> serve(Context& context, Listener& listener, Background& bac
     std::string reason;
     try {
         co_await until_first_failure(listen(context, listener, background), tick(context),
-                                     context.store.run(), wait_for_stop());
+                                     context.turns.run(), keep_house(context), context.store.run(),
+                                     wait_for_stop());
     } catch (const StopRequest& stop) {
         code = exit_code::ok;
         reason = stop.signal;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,7 @@ class Sessions {
         std::uint64_t walk_version = 0;  // the same once the walk over the nodes is over ...
         std::string walked;              // ... which has come to this id; empty: none is under way
         Instant master_told{};           // when a watcher was last told about the master
+        std::set<std::int64_t> known_jobs;  // of a worker: it was told what these jobs are
     };
 
     class Place {
@@ -48,6 +50,10 @@ class Sessions {
     };
 
     std::map<SessionId, Session>& all() { return sessions_; }
+    Session* find(SessionId id) {
+        const auto found = sessions_.find(id);
+        return found == sessions_.end() ? nullptr : &found->second;
+    }
 
     /// Tells the peer why, as far as it understands that, and ends its connection.
     void end(SessionId id, std::string_view code, std::string_view reason) {

@@ -1,125 +1,74 @@
 #include "master/store.hpp"
 
-#include <sqlite3.h>
+#include <time.h>
 
 #include <boost/asio/post.hpp>
+#include <functional>
 #include <stdexcept>
 
 #include "common/errors.hpp"
-#include "common/files.hpp"
-#include "common/json.hpp"
-#include "common/keys.hpp"
 #include "common/log.hpp"
+#include "master/store/store_files.hpp"
 
 namespace rpic {
 
+/// Something that the helper thread does for a coroutine.
+class StoreTask {
+  public:
+    explicit StoreTask(const asio::any_io_executor& executor) : changed(executor) {}
+    virtual ~StoreTask() = default;
+
+    /// On the helper thread. False if there is more to do: then it is called again.
+    virtual bool step(StoreFiles& files) = 0;
+
+    std::exception_ptr failure;  // the thread's until it is answered
+    bool answered = false;       // the loop's
+    Wakeup changed;              // the loop's
+};
+
 namespace {
 
-/// Each step brings a store from version N to N + 1 (PRAGMA user_version). Steps are only ever
-/// added.
-constexpr const char* migrations[] = {
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE keys (identity TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE nodes (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;",
-};
-constexpr int newest_version = static_cast<int>(std::size(migrations));
-
-[[noreturn]] void fail(sqlite3* database) {
-    throw std::runtime_error(sqlite3_errmsg(database));
-}
-
-/// A prepared statement with text parameters.
-class Statement {
+template <class Answer>
+class Question : public StoreTask {
   public:
-    Statement(sqlite3* database, const char* sql) : database_(database) {
-        if (sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr) != SQLITE_OK)
-            fail(database);
-    }
-    ~Statement() { sqlite3_finalize(statement_); }
-    Statement(const Statement&) = delete;
-    Statement& operator=(const Statement&) = delete;
-
-    Statement& bind(int place, const std::string& text) {
-        const auto size = static_cast<int>(text.size());
-        if (sqlite3_bind_text(statement_, place, text.data(), size, SQLITE_TRANSIENT) != SQLITE_OK)
-            fail(database_);
-        return *this;
-    }
-
-    /// Whether there is a row (more).
-    bool step() {
-        const int result = sqlite3_step(statement_);
-        if (result != SQLITE_ROW && result != SQLITE_DONE) fail(database_);
-        return result == SQLITE_ROW;
-    }
-
-    std::string text(int column) const {
-        const auto* text = sqlite3_column_text(statement_, column);
-        const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_, column));
-        return text == nullptr ? std::string{}
-                               : std::string(reinterpret_cast<const char*>(text), size);
-    }
-    int number(int column) const { return sqlite3_column_int(statement_, column); }
+    using Step = std::function<bool(StoreFiles&, Answer&)>;
+    Question(const asio::any_io_executor& executor, Step step)
+        : StoreTask(executor), step_(std::move(step)) {}
+    bool step(StoreFiles& files) override { return step_(files, answer); }
+    Answer answer{};
 
   private:
-    sqlite3* database_;
-    sqlite3_stmt* statement_ = nullptr;
+    Step step_;
 };
 
-template <class Record>
-std::vector<Record> read_records(sqlite3* database, const char* sql) {
-    std::vector<Record> records;
-    Statement statement(database, sql);
-    while (statement.step())
-        from_json(json::parse(statement.text(0)), records.emplace_back(), "record");
-    return records;
+template <class Answer>
+asio::awaitable<Answer> answer_of(std::shared_ptr<Question<Answer>> question) {
+    auto seen = question->changed.count();
+    while (!question->answered) seen = co_await question->changed.wait(seen);
+    if (question->failure) std::rethrow_exception(question->failure);
+    co_return std::move(question->answer);
 }
 
-template <class Record>
-std::string text_of(const Record& record) {
-    return json::serialize(to_json(record));
+double thread_cpu_seconds() {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
+
+constexpr Duration free_space_age = std::chrono::seconds(1);
 
 }  // namespace
 
-void Store::CloseDatabase::operator()(sqlite3* database) const {
-    sqlite3_close(database);
-}
-
-Store::Store(asio::any_io_executor executor, const std::filesystem::path& file)
+Store::Store(asio::any_io_executor executor, const std::filesystem::path& file, BlobPath blob_path)
     : executor_(executor), progress_(std::make_shared<Progress>(executor)) {
-    sqlite3* database = nullptr;
-    const int result = sqlite3_open_v2(
-        file.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
-        nullptr);
-    database_.reset(database);
     try {
-        if (result != SQLITE_OK) fail(database);
-        // A small page cache: the master keeps its state in memory, not SQLite.
-        execute("PRAGMA cache_size=-512");
-        execute("PRAGMA journal_mode=WAL");
-        execute("PRAGMA synchronous=FULL");
-        execute("PRAGMA secure_delete=ON");  // dropped keys do not stay in free pages
-        Statement version_query(database, "PRAGMA user_version");
-        version_query.step();
-        const int version = version_query.number(0);
-        if (version > newest_version)
-            throw std::runtime_error("it was written by a newer version of rpicluster");
-        for (int step = version; step < newest_version; ++step) {
-            execute("BEGIN IMMEDIATE");
-            execute(migrations[step]);
-            execute(("PRAGMA user_version=" + std::to_string(step + 1)).c_str());
-            if (step == 0)
-                Statement(database, "INSERT INTO meta VALUES ('cluster', ?)")
-                    .bind(1, random_hex(16))
-                    .step();
-            execute("COMMIT");
-        }
+        files_ = std::make_unique<StoreFiles>(file, std::move(blob_path));
     } catch (const std::runtime_error& error) {
         throw ConfigError("cannot use the store " + file.string() + ": " + error.what() +
                           "; put a good copy there, or move it away to start anew");
     }
-    thread_ = std::thread([this] { work(); });
+    progress_->statistics = files_->statistics();
+    progress_->measured = files_->measured();
 }
 
 Store::~Store() {
@@ -133,12 +82,7 @@ Store::~Store() {
 
 Store::Contents Store::load() {
     try {
-        Contents contents;
-        Statement cluster(database_.get(), "SELECT value FROM meta WHERE name = 'cluster'");
-        if (cluster.step()) contents.cluster = cluster.text(0);
-        contents.keys = read_records<KeyRecord>(database_.get(), "SELECT record FROM keys");
-        contents.nodes = read_records<NodeRecord>(database_.get(), "SELECT record FROM nodes");
-        return contents;
+        return files_->load();
     } catch (const std::exception& error) {
         throw ConfigError(std::string("the store is damaged: ") + error.what() +
                           "; put a good copy of store.db there, or move it away to start anew");
@@ -147,24 +91,117 @@ Store::Contents Store::load() {
 
 asio::awaitable<void> Store::commit(StoreBatch batch) {
     if (batch.empty()) co_return;
-    const auto number = enqueue(std::move(batch));
+    const auto number = enqueue(std::move(batch), nullptr);
     const auto progress = progress_;
     auto seen = progress->changed.count();
     while (progress->committed < number) seen = co_await progress->changed.wait(seen);
 }
 
 void Store::record(StoreBatch batch) {
-    if (!batch.empty()) enqueue(std::move(batch));
+    if (!batch.empty()) enqueue(std::move(batch), nullptr);
 }
 
-std::uint64_t Store::enqueue(StoreBatch batch) {
+template <class Answer, class Step>
+asio::awaitable<Answer> Store::ask(Step step, StoreBatch batch) {
+    auto question = std::make_shared<Question<Answer>>(executor_, std::move(step));
+    enqueue(std::move(batch), question);
+    return answer_of(std::move(question));
+}
+
+asio::awaitable<std::vector<Item>> Store::commit(StoreBatch batch,
+                                                 std::vector<ItemRequest> requests) {
+    auto step = [requests = std::move(requests)](StoreFiles& files, std::vector<Item>& answer) {
+        answer = files.items(requests);
+        return true;
+    };
+    return ask<std::vector<Item>>(std::move(step), std::move(batch));
+}
+
+asio::awaitable<std::vector<Item>> Store::items(std::vector<ItemRequest> requests) {
+    return commit({}, std::move(requests));
+}
+
+asio::awaitable<std::vector<TaskResult>> Store::results(JobId job, Position after,
+                                                        std::size_t limit) {
+    return ask<std::vector<TaskResult>>([=](StoreFiles& files, std::vector<TaskResult>& answer) {
+        answer = files.results(job, after, limit);
+        return true;
+    });
+}
+
+asio::awaitable<std::optional<TaskResult>> Store::task_result(JobId job, Position position) {
+    using Answer = std::optional<TaskResult>;
+    return ask<Answer>([=](StoreFiles& files, Answer& answer) {
+        answer = files.task_result(job, position);
+        return true;
+    });
+}
+
+asio::awaitable<StoredOutput> Store::output(JobId job, Position position, std::int64_t offset,
+                                            std::size_t max_bytes) {
+    return ask<StoredOutput>([=](StoreFiles& files, StoredOutput& answer) {
+        answer = files.output(job, position, offset, max_bytes);
+        return true;
+    });
+}
+
+asio::awaitable<ItemCount> Store::count_items(std::string blob) {
+    auto step = [blob = std::move(blob), counting = ItemFiles::Counting{}](
+                    StoreFiles& files, ItemCount& answer) mutable {
+        if (files.count_some(blob, counting)) return false;
+        answer = counting.count;
+        return true;
+    };
+    return ask<ItemCount>(std::move(step));
+}
+
+asio::awaitable<std::vector<EndedJob>> Store::ended_jobs() {
+    return ask<std::vector<EndedJob>>([](StoreFiles& files, std::vector<EndedJob>& answer) {
+        answer = files.ended_jobs();
+        return true;
+    });
+}
+
+asio::awaitable<std::vector<std::string>> Store::blobs_in_use() {
+    return ask<std::vector<std::string>>([](StoreFiles& files, std::vector<std::string>& answer) {
+        answer = files.blobs_in_use();
+        return true;
+    });
+}
+
+asio::awaitable<std::int64_t> Store::backup(std::filesystem::path file) {
+    auto step = [file = std::move(file), started = false](StoreFiles& files,
+                                                          std::int64_t& answer) mutable {
+        if (!started) files.start_backup(file);
+        started = true;
+        return !files.backup_some(answer);
+    };
+    return ask<std::int64_t>(std::move(step));
+}
+
+std::int64_t Store::free_bytes() {
+    if (!progress_->measuring && Clock::now() - progress_->measured >= free_space_age) {
+        progress_->measuring = true;
+        const auto measure = [](StoreFiles& files, bool&) {
+            files.measure_free_space();
+            return true;
+        };
+        enqueue({}, std::make_shared<Question<bool>>(executor_, measure));
+    }
+    return progress_->statistics.free_bytes;
+}
+
+std::uint64_t Store::enqueue(StoreBatch batch, std::shared_ptr<StoreTask> task) {
     std::uint64_t number = 0;
     {
         const std::lock_guard lock(mutex_);
         number = ++queued_;
         queue_.insert(queue_.end(), std::make_move_iterator(batch.begin()),
                       std::make_move_iterator(batch.end()));
+        if (task) tasks_.push_back(std::move(task));
     }
+    // Only now: what is loaded at the start needs the files for itself.
+    if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
     ready_.notify_one();
     return number;
 }
@@ -176,75 +213,75 @@ asio::awaitable<void> Store::run() {
 }
 
 void Store::work() {
+    Tasks unfinished;
+    bool tidying = true;
     for (;;) {
         StoreBatch batch;
+        Tasks tasks;
         std::uint64_t number = 0;
         {
             std::unique_lock lock(mutex_);
-            ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-            if (queue_.empty()) return;
+            const bool busy = tidying || !unfinished.empty();
+            ready_.wait(lock,
+                        [&] { return busy || stopping_ || !queue_.empty() || !tasks_.empty(); });
+            if (stopping_ && queue_.empty()) return;
             batch.swap(queue_);
+            tasks.swap(tasks_);
             number = queued_;
         }
+        Outcome outcome;
         try {
-            carry_out(batch);
-            report(number, {});
+            if (!batch.empty()) files_->commit(batch, outcome.warnings);
+            tasks.insert(tasks.begin(), unfinished.begin(), unfinished.end());
+            unfinished.clear();
+            outcome.answered = answer(std::move(tasks), unfinished);
+            // What can wait is done when nothing else is to be done.
+            tidying = (batch.empty() && outcome.answered.empty()) ? files_->tidy_some() : true;
         } catch (const std::exception& error) {
-            report(0, error.what());
-            return;
+            outcome.failure = error.what();
         }
+        const bool failed = !outcome.failure.empty();
+        if (failed || !batch.empty() || !outcome.answered.empty())
+            report(failed ? 0 : number, std::move(outcome));
+        if (failed) return;
     }
 }
 
-void Store::report(std::uint64_t number, std::string failure) {
-    asio::post(executor_, [progress = progress_, number, failure = std::move(failure)] {
-        if (failure.empty())
+/// Does one step of each task; gives those that are done with.
+Store::Tasks Store::answer(Tasks tasks, Tasks& unfinished) {
+    Tasks answered;
+    for (auto& task : tasks) {
+        bool done = true;
+        try {
+            done = task->step(*files_);
+        } catch (...) {
+            task->failure = std::current_exception();
+        }
+        (done ? answered : unfinished).push_back(std::move(task));
+    }
+    return answered;
+}
+
+void Store::report(std::uint64_t number, Outcome outcome) {
+    outcome.statistics = files_->statistics();
+    outcome.statistics.cpu_seconds = thread_cpu_seconds();
+    outcome.measured = files_->measured();
+    asio::post(executor_, [progress = progress_, number, outcome = std::move(outcome)] {
+        const bool told = number > progress->committed || !outcome.failure.empty();
+        if (outcome.failure.empty())
             progress->committed = number;
         else
-            progress->failure = failure;
-        progress->changed.notify();
+            progress->failure = outcome.failure;
+        progress->statistics = outcome.statistics;
+        progress->measured = outcome.measured;
+        progress->measuring = false;
+        for (const auto& warning : outcome.warnings) log_error(warning);
+        for (const auto& task : outcome.answered) {
+            task->answered = true;
+            task->changed.notify();
+        }
+        if (told) progress->changed.notify();
     });
-}
-
-void Store::execute(const char* sql) {
-    if (sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK)
-        fail(database_.get());
-}
-
-void Store::carry_out(const StoreBatch& batch) {
-    execute("BEGIN IMMEDIATE");
-    for (const auto& operation : batch) carry_out(operation);
-    execute("COMMIT");
-    for (const auto& operation : batch)
-        if (const auto* file = std::get_if<PutSecretFile>(&operation)) write_file(*file);
-}
-
-/// What matters is committed; a file beside it that cannot be written now is made by the next
-/// start.
-void Store::write_file(const PutSecretFile& file) {
-    try {
-        write_secret(file.path, file.text);
-    } catch (const ConfigError& error) {
-        asio::post(executor_, [text = std::string(error.what())] { log_error(text); });
-    }
-}
-
-void Store::carry_out(const StoreOperation& operation) {
-    auto* database = database_.get();
-    if (const auto* put = std::get_if<PutKey>(&operation))
-        Statement(database, "INSERT OR REPLACE INTO keys VALUES (?, ?)")
-            .bind(1, put->record.identity)
-            .bind(2, text_of(put->record))
-            .step();
-    else if (const auto* key = std::get_if<DropKey>(&operation))
-        Statement(database, "DELETE FROM keys WHERE identity = ?").bind(1, key->identity).step();
-    else if (const auto* node = std::get_if<PutNode>(&operation))
-        Statement(database, "INSERT OR REPLACE INTO nodes VALUES (?, ?)")
-            .bind(1, node->record.id)
-            .bind(2, text_of(node->record))
-            .step();
-    else if (const auto* gone = std::get_if<DropNode>(&operation))
-        Statement(database, "DELETE FROM nodes WHERE id = ?").bind(1, gone->id).step();
 }
 
 }  // namespace rpic

@@ -7,66 +7,54 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
-#include <variant>
 #include <vector>
 
+#include "common/clock.hpp"
 #include "common/wakeup.hpp"
-#include "master/core/keyring.hpp"
-#include "master/core/node.hpp"
-
-struct sqlite3;
+#include "master/store/records.hpp"
+#include "master/store/retention.hpp"
 
 namespace rpic {
 
 namespace asio = boost::asio;
 
-/// What can be recorded. The operations of one batch become durable together or not at all.
-struct PutKey {
-    KeyRecord record;
-};
-struct DropKey {
-    std::string identity;
-};
-struct PutNode {
-    NodeRecord record;
-};
-struct DropNode {
-    std::string id;
-};
-/// A secret for the master's own user, written after the batch is committed.
-struct PutSecretFile {
-    std::filesystem::path path;
-    std::string text;
-};
-using StoreOperation = std::variant<PutKey, DropKey, PutNode, DropNode, PutSecretFile>;
-using StoreBatch = std::vector<StoreOperation>;
+class StoreFiles;
+class StoreTask;
 
-/// The master's memory on disk: SQLite with a write-ahead log and synchronous=FULL, so that what is
-/// committed survives a power cut. Commits run on a helper thread; batches that gather while one is
-/// committed share the next commit. The loop never waits for the disk.
+/// The master's memory on disk: a database (master/store/database.hpp), and files for what tasks
+/// print. What is committed survives a power cut. All disk work is done by one helper thread;
+/// batches that gather while one is committed share the next commit. The loop never waits for the
+/// disk.
+///
+/// Questions are answered in turn with the commits, and see what was committed before them. They
+/// throw std::runtime_error when the disk does not answer. The store must outlive whoever waits for
+/// it; cancellation is fine.
 class Store {
   public:
-    struct Contents {
-        std::string cluster;  // id of this cluster, made with the store
-        std::vector<KeyRecord> keys;
-        std::vector<NodeRecord> nodes;
-    };
+    using Contents = StoreContents;
 
-    /// Opens or makes the store; throws ConfigError with one line if that cannot be.
-    Store(asio::any_io_executor executor, const std::filesystem::path& file);
+    /// Opens or makes the store `file`, with the folder "outputs" beside it; throws ConfigError
+    /// with one line if that cannot be. `blob_path` tells where blobs are; without it they are in
+    /// the folder "blobs" beside the file, each under its own name.
+    Store(asio::any_io_executor executor, const std::filesystem::path& file,
+          BlobPath blob_path = {});
     /// Commits what is queued, then closes.
     ~Store();
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
 
-    /// Everything, at the start; blocking.
+    /// Everything, before anything else is asked or recorded; blocking.
     Contents load();
 
     /// Returns when the batch is on disk. If it cannot be brought there, run() throws, and this
     /// never returns but by cancellation.
     asio::awaitable<void> commit(StoreBatch batch);
+
+    /// The same, with these items read in the same pass: one for each request, in their order.
+    asio::awaitable<std::vector<Item>> commit(StoreBatch batch, std::vector<ItemRequest> requests);
 
     /// The same for what nobody waits for.
     void record(StoreBatch batch);
@@ -75,26 +63,65 @@ class Store {
     /// ends then: restart is the recovery.
     asio::awaitable<void> run();
 
+    /// The newest result of each position above `after` (-1: all), by position, `limit` at most.
+    asio::awaitable<std::vector<TaskResult>> results(JobId job, Position after, std::size_t limit);
+
+    /// The newest result of one task, if it has one.
+    asio::awaitable<std::optional<TaskResult>> task_result(JobId job, Position position);
+
+    /// What the attempt of the newest result printed, `max_bytes` at most from `offset` on.
+    asio::awaitable<StoredOutput> output(JobId job, Position position, std::int64_t offset,
+                                         std::size_t max_bytes);
+
+    asio::awaitable<std::vector<Item>> items(std::vector<ItemRequest> requests);
+
+    /// How many items a blob holds. Read bit by bit, between commits.
+    asio::awaitable<ItemCount> count_items(std::string blob);
+
+    /// All ended jobs, for jobs_to_drop().
+    asio::awaitable<std::vector<EndedJob>> ended_jobs();
+
+    /// Every blob that a job or a result names (those named inside manifests are not looked for).
+    asio::awaitable<std::vector<std::string>> blobs_in_use();
+
+    /// Writes all there is into one file (a tar archive of mode 0600: it holds the keys), bit by
+    /// bit between commits; returns its size. The file is there whole or not at all. One backup at
+    /// a time: a second one throws.
+    asio::awaitable<std::int64_t> backup(std::filesystem::path file);
+
+    /// As of the last report of the thread.
+    const StoreStatistics& statistics() const { return progress_->statistics; }
+
+    /// Free space where the store is, at most a few seconds old while the store is used; asks the
+    /// thread for a newer figure when it is older than a second.
+    std::int64_t free_bytes();
+
   private:
-    struct CloseDatabase {
-        void operator()(sqlite3* database) const;
+    using Tasks = std::vector<std::shared_ptr<StoreTask>>;
+    /// What one pass of the helper thread has to tell the loop.
+    struct Outcome {
+        std::string failure;
+        std::vector<std::string> warnings;
+        Tasks answered;
+        StoreStatistics statistics;
+        Instant measured;
     };
 
-    std::uint64_t enqueue(StoreBatch batch);
+    std::uint64_t enqueue(StoreBatch batch, std::shared_ptr<StoreTask> task);
+    template <class Answer, class Step>
+    asio::awaitable<Answer> ask(Step step, StoreBatch batch = {});
     void work();
-    void execute(const char* sql);
-    void carry_out(const StoreBatch& batch);
-    void carry_out(const StoreOperation& operation);
-    void write_file(const PutSecretFile& file);
-    void report(std::uint64_t number, std::string failure);
+    Tasks answer(Tasks tasks, Tasks& unfinished);
+    void report(std::uint64_t number, Outcome outcome);
 
     asio::any_io_executor executor_;
-    std::unique_ptr<sqlite3, CloseDatabase> database_;
+    std::unique_ptr<StoreFiles> files_;  // the helper thread's alone, once it works
 
     // Shared with the helper thread, under the mutex.
     std::mutex mutex_;
     std::condition_variable ready_;
     StoreBatch queue_;
+    Tasks tasks_;               // to be done after what is in the queue
     std::uint64_t queued_ = 0;  // number of the newest batch
     bool stopping_ = false;
 
@@ -104,6 +131,9 @@ class Store {
         explicit Progress(const asio::any_io_executor& executor) : changed(executor) {}
         std::uint64_t committed = 0;
         std::string failure;
+        StoreStatistics statistics;
+        Instant measured;  // the free space
+        bool measuring = false;
         Wakeup changed;
     };
     std::shared_ptr<Progress> progress_;

@@ -71,9 +71,10 @@ asio::awaitable<void> MasterLink::run_once(HostPort target) {
     const std::string slow = "the master did not answer the handshake";
     co_await until_first_failure(link.connect_tls(tls), fail_after(limits::hello_time, slow));
     const std::string silent = "the master did not answer the hello";
-    co_await until_first_failure(introduce(link), fail_after(limits::hello_time, silent));
+    Welcome welcome;
+    co_await until_first_failure(introduce(link, welcome), fail_after(limits::hello_time, silent));
     joined_ = true;
-    role_.on_joined(link, master);
+    role_.on_joined(link, target, welcome);
     release_code_pages();
     try {
         co_await until_first_failure(read(link), beat(link), watch_silence(link));
@@ -105,18 +106,23 @@ Hello MasterLink::make_hello() const {
     hello.memory_bytes =
         options_.memory_bytes > 0 ? options_.memory_bytes : hello.machine.ram_bytes;
     hello.labels = options_.labels;
+    if (options_.role == "worker") {
+        hello.resources = options_.resources;
+        hello.isolation = options_.task_user.isolated() ? "user" : "none";
+    }
     return hello;
 }
 
-asio::awaitable<void> MasterLink::introduce(Connection& link) {
+asio::awaitable<void> MasterLink::introduce(Connection& link, Welcome& welcome) {
     const auto hello = make_hello();
     link.send(hello);
     for (;;) {
         const Frame frame = co_await next_frame(link);
         const auto message = decode_from_master(frame);
         if (const auto* refused = std::get_if<Refused>(&message)) end_by(*refused);
-        if (const auto* welcome = std::get_if<Welcome>(&message)) {
-            accept_welcome(link, *welcome);
+        if (const auto* answer = std::get_if<Welcome>(&message)) {
+            accept_welcome(link, *answer);
+            welcome = *answer;
             co_return;
         }
     }

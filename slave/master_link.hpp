@@ -30,7 +30,7 @@ class MasterLink {
 
   private:
     Hello make_hello() const;
-    asio::awaitable<void> introduce(Connection& link);
+    asio::awaitable<void> introduce(Connection& link, Welcome& welcome);
     void accept_welcome(Connection& link, const Welcome& welcome);
     asio::awaitable<void> read(Connection& link);
     asio::awaitable<void> beat(Connection& link);

@@ -48,6 +48,22 @@ std::map<std::string, std::string> labels_of(const Settings& settings) {
     return labels;
 }
 
+std::map<std::string, std::int64_t> resources_of(const Settings& settings) {
+    std::map<std::string, std::int64_t> resources;
+    for (const auto& text : settings.list("resource")) {
+        const auto equals = text.find('=');
+        const auto name = text.substr(0, equals);
+        const auto count =
+            equals == std::string::npos ? std::nullopt : parse_size(text.substr(equals + 1));
+        if (name.empty() || node_name(name) != name || !count || *count < 1)
+            throw ConfigError("bad value \"" + printable(text, limits::log_text_chars) +
+                              "\" for --resource: expected NAME=N, the name of letters, digits, "
+                              "'.', '_' and '-', N from 1 up");
+        resources[name] = *count;
+    }
+    return resources;
+}
+
 std::string name_of(const Settings& settings, const std::string& role) {
     const auto& given = settings.text("name");
     const auto name = node_name(given);
@@ -79,6 +95,14 @@ SlaveOptions slave_options(const Settings& settings) {
     options.labels = labels_of(settings);
     options.cpus = settings.count("cpus").value_or(0);
     options.memory_bytes = settings.size("memory").value_or(0);
+    options.resources = resources_of(settings);
+    options.tasks = options.state / "tasks";
+    if (options.role == "worker" && !options.plain)
+        options.task_user =
+            find_task_user(settings.text("task_user"), settings.list("task_groups"));
+    options.cache_bytes = settings.size("cache_size").value_or(0);
+    options.reboot_command = settings.text("reboot_command");
+    options.poweroff_command = settings.text("poweroff_command");
     options.heartbeat = heartbeat_of(settings);
     options.reconnect_max = settings.duration("reconnect-max").value_or(limits::reconnect_max);
     if (options.reconnect_max < limits::reconnect_first)

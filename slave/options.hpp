@@ -8,6 +8,7 @@
 #include "common/clock.hpp"
 #include "common/settings.hpp"
 #include "common/text.hpp"
+#include "slave/task_user.hpp"
 #include "slave/web/web_server.hpp"
 
 namespace rpic {
@@ -24,6 +25,12 @@ struct SlaveOptions {
     std::map<std::string, std::string> labels;
     std::int64_t cpus = 0;          // 0: all
     std::int64_t memory_bytes = 0;  // 0: all
+    std::map<std::string, std::int64_t> resources;
+    TaskUser task_user;            // of workers
+    std::filesystem::path tasks;   // where tasks have their folders
+    std::int64_t cache_bytes = 0;  // 0: the default
+    std::string reboot_command;
+    std::string poweroff_command;
     Duration heartbeat{};
     Duration reconnect_max{};
     WebOptions web;

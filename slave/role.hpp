@@ -7,6 +7,7 @@
 
 #include "common/connection.hpp"
 #include "common/messages.hpp"
+#include "common/text.hpp"
 
 namespace rpic {
 
@@ -17,8 +18,8 @@ class Role {
   public:
     virtual ~Role() = default;
 
-    /// The link is up and the master has said welcome.
-    virtual void on_joined(Connection&, std::string_view /*master*/) {}
+    /// The link to this master is up, and it has said welcome.
+    virtual void on_joined(Connection&, const HostPort& /*master*/, const Welcome&) {}
 
     /// Every heartbeat.
     virtual void perform_action(Connection& link, const Vitals& vitals) {
@@ -36,6 +37,10 @@ class Role {
 
     /// What runs beside the link for as long as the slave does.
     virtual asio::awaitable<void> run();
+
+  protected:
+    /// Sequence of the last heartbeat.
+    std::int64_t beats() const { return beats_; }
 
   private:
     std::int64_t beats_ = 0;

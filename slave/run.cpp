@@ -17,6 +17,7 @@
 #include "slave/identity.hpp"
 #include "slave/master_link.hpp"
 #include "slave/webserver_role.hpp"
+#include "slave/worker_role.hpp"
 
 namespace rpic {
 
@@ -116,9 +117,8 @@ asio::awaitable<void> run_link(const SlaveOptions& options, Identity& identity, 
     }
 }
 
-asio::awaitable<int> serve(const SlaveOptions& options, Identity& identity, Role& role,
-                           ClusterView* view) {
-    Machine machine;
+asio::awaitable<int> serve(const SlaveOptions& options, Identity& identity, Machine& machine,
+                           Role& role, ClusterView* view) {
     int code = exit_code::failed;
     std::string reason;
     try {
@@ -134,6 +134,16 @@ asio::awaitable<int> serve(const SlaveOptions& options, Identity& identity, Role
     co_return code;
 }
 
+/// What this node has for tasks, as its hello says it.
+Holding offered(const SlaveOptions& options, const MachineFacts& machine) {
+    Holding holding;
+    const auto cpus = options.cpus > 0 ? options.cpus : machine.cpu_cores;
+    holding.milli_cpus = milli_cpus(static_cast<double>(cpus));
+    holding.memory_bytes = options.memory_bytes > 0 ? options.memory_bytes : machine.ram_bytes;
+    holding.resources = options.resources;
+    return holding;
+}
+
 }  // namespace
 
 int run_slave(const SlaveOptions& options, Background& background) {
@@ -142,6 +152,7 @@ int run_slave(const SlaveOptions& options, Background& background) {
     static auto* const kept = new asio::io_context(1);
     auto& io = *kept;
     Identity identity(options);
+    Machine machine;
     std::unique_ptr<Role> role;
     ClusterView* view = nullptr;
     std::string page;
@@ -150,6 +161,9 @@ int run_slave(const SlaveOptions& options, Background& background) {
         view = &webserver->view();
         page = ", web page on port " + std::to_string(webserver->port());
         role = std::move(webserver);
+    } else if (options.role == "worker" && !options.plain) {
+        role = std::make_unique<WorkerRole>(io.get_executor(), options, identity,
+                                            offered(options, machine.facts()));
     } else {
         role = std::make_unique<Role>();
     }
@@ -161,7 +175,7 @@ int run_slave(const SlaveOptions& options, Background& background) {
              " is " + options.name + page + "; state in " + options.folder.string());
     background.ready();
     std::optional<int> code;
-    asio::co_spawn(io, serve(options, identity, *role, view),
+    asio::co_spawn(io, serve(options, identity, machine, *role, view),
                    [&code](const std::exception_ptr& failure, int c) {
                        if (failure) std::rethrow_exception(failure);
                        code = c;

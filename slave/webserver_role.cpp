@@ -19,10 +19,10 @@ WebserverRole::WebserverRole(const asio::any_io_executor& executor, const SlaveO
                  fingerprint);
 }
 
-void WebserverRole::on_joined(Connection& link, std::string_view master) {
+void WebserverRole::on_joined(Connection& link, const HostPort& master, const Welcome&) {
     link_ = &link;
     first_picture_ = true;
-    view_.master = master;
+    view_.master = format_host_port(master.host, master.port);
     link.send(Watch{});
 }
 

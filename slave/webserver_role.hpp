@@ -15,7 +15,7 @@ class WebserverRole : public Role {
   public:
     WebserverRole(const asio::any_io_executor& executor, const SlaveOptions& options);
 
-    void on_joined(Connection& link, std::string_view master) override;
+    void on_joined(Connection& link, const HostPort& master, const Welcome&) override;
     void on_message(const ToNode& message) override;
     void on_disconnected(std::string_view master, std::string_view reason) override;
     asio::awaitable<void> run() override;

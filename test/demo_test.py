@@ -29,14 +29,17 @@ def give_up(*_):
             os.killpg(demo.pid, signal.SIGTERM)
 
 
-def processes_of(session):
-    """Command lines of the living processes of a session."""
+def processes_of(session, folder):
+    """Command lines of the living processes of a session, and of those that work below a folder or
+    name it: runners and tasks have sessions of their own."""
     found = []
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
-            if int(its_session) == session and state != "Z":
-                found.append(stat.with_name("cmdline").read_text().replace("\0", " "))
+            words = stat.with_name("cmdline").read_text().replace("\0", " ")
+            there = folder in words or os.readlink(stat.with_name("cwd")).startswith(folder)
+            if (int(its_session) == session or there) and state != "Z":
+                found.append(words)
         except OSError:
             pass  # it has just ended
     return found
@@ -66,7 +69,7 @@ def run(arguments, expected_code, until=None, signals=()):
                     os.killpg(demo.pid, number)
         code = demo.wait()
         demos.discard(demo)
-        wrong = [f"still running: {process}" for process in processes_of(demo.pid)]
+        wrong = [f"still running: {process}" for process in processes_of(demo.pid, folder)]
         wrong += [f"left behind: {name}" for name in os.listdir(folder)]
         if code != expected_code:
             wrong.append(f"exit code {code} instead of {expected_code}")
@@ -77,7 +80,8 @@ def run(arguments, expected_code, until=None, signals=()):
 
 def whole():
     output, wrong = run(["--once"], 0)
-    story = ["all of them are online", "beta is suspect", "beta is lost", "with the same id"]
+    story = ["all of them are online", "tiles are done", "beta is suspect", "beta is lost",
+             "the picture is complete", "here again are the same", "with the same id"]
     return output, wrong + [f"never said: {line}" for line in story if line not in output]
 
 

@@ -1,4 +1,4 @@
-#include "png.hpp"
+#include "examples/render/png.hpp"
 
 #include <algorithm>
 #include <array>

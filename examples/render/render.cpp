@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "png.hpp"
-#include "scene.hpp"
+#include "examples/render/png.hpp"
+#include "examples/render/scene.hpp"
 
 /// rpicluster-render: computes one tile of a picture, or joins the tiles. It needs nothing on the
 /// machine that runs it, and the same tile has the same bytes on every machine.

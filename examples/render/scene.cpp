@@ -1,4 +1,4 @@
-#include "scene.hpp"
+#include "examples/render/scene.hpp"
 
 #include <algorithm>
 #include <array>

@@ -60,6 +60,11 @@ void update(NodeRecord& record, const Hello& hello) {
     record.cpus = std::clamp<std::int64_t>(hello.cpus, 0, 65'536);
     record.memory_bytes = std::max<std::int64_t>(hello.memory_bytes, 0);
     record.labels = bounded(hello.labels);
+    record.resources.clear();
+    for (const auto& [name, count] : hello.resources)
+        if (record.resources.size() < limits::node_resources && count > 0)
+            record.resources[cut(name)] = count;
+    record.isolation = cut(hello.isolation);
 }
 
 std::string wish_of(const Hello& hello) {
@@ -180,6 +185,8 @@ void Cluster::on_vitals(SessionId session, const Vitals& vitals) {
     Node* node = node_of(session);
     if (node == nullptr) return;
     node->vitals = bounded(vitals);
+    update_health(*node);
+    if (listener_ != nullptr) listener_->on_node_changed(*node);
     touch(*node);
 }
 
@@ -191,6 +198,7 @@ void Cluster::on_disconnected(Instant now, SessionId session, std::string_view r
     node->session = 0;
     touch(*node);
     if (node->state == NodeState::online) set_state(*node, NodeState::suspect, reason, effects);
+    if (listener_ != nullptr) listener_->on_node_silent(now, *node, effects);
     if (!node->plain) return;
     plain_disconnected_.push_back(node->record.id);
     forget_plain(now);
@@ -209,6 +217,7 @@ void Cluster::on_tick(Instant now, Effects& effects) {
         if (silence >= lost_after) {
             node.lost_at = now;
             set_state(node, NodeState::lost, silent, effects);
+            if (listener_ != nullptr) listener_->on_node_lost(now, node, effects);
             if (node.session != 0) effects.push_back(CloseSession{node.session, "silent", silent});
         } else if (silence >= timers_.suspect_after && node.state == NodeState::online) {
             set_state(node, NodeState::suspect, silent, effects);
@@ -217,10 +226,11 @@ void Cluster::on_tick(Instant now, Effects& effects) {
     forget_plain(now);
 }
 
-bool Cluster::remove(std::string_view name_or_id, Effects& effects) {
+bool Cluster::remove(Instant now, std::string_view name_or_id, Effects& effects) {
     const Node* node = find(name_or_id);
     if (node == nullptr) return false;
     const auto record = node->record;
+    if (listener_ != nullptr) listener_->on_node_removed(now, *node, effects);
     effects.push_back(ForgetNode{record.id, record.key_identity});
     if (node->session != 0)
         effects.push_back(CloseSession{node->session, "removed", "this node was removed"});
@@ -292,6 +302,7 @@ void Cluster::attach(Node& node, Instant now, SessionId session, std::string_vie
                      Effects& effects) {
     if (node.session != 0) {
         by_session_.erase(node.session);
+        if (listener_ != nullptr) listener_->on_node_silent(now, node, effects);
         effects.push_back(CloseSession{node.session, "replaced",
                                        "this node connected again from " + std::string(address)});
     }
@@ -318,6 +329,49 @@ void Cluster::set_state(Node& node, NodeState state, std::string_view why, Effec
     // A plain peer can be anybody; its address is all that can be counted by.
     announce.about = node.plain ? node.address : node.record.id;
     effects.push_back(std::move(announce));
+}
+
+void Cluster::changed(Node& node, Effects& effects) {
+    effects.push_back(SaveNode{node.record});
+    if (listener_ != nullptr) listener_->on_node_changed(node);
+    touch(node);
+}
+
+void Cluster::set_draining(std::string_view id, bool draining, Effects& effects) {
+    Node& node = *nodes_.at(std::string(id));
+    if (node.record.draining == draining) return;
+    node.record.draining = draining;
+    effects.push_back(Happened{
+        draining ? "node_draining" : "node_undrained", node.record.name, 0, std::nullopt,
+        "node " + node.record.name + (draining ? " gets no new work" : " gets work again")});
+    changed(node, effects);
+}
+
+void Cluster::quarantine(std::string_view id, std::string_view why, Effects& effects) {
+    Node& node = *nodes_.at(std::string(id));
+    if (node.record.quarantine == why) return;
+    node.record.quarantine = cut(why);
+    const auto text = why.empty() ? "node " + node.record.name + " is out of quarantine"
+                                  : "node " + node.record.name + " is in quarantine: " + cut(why);
+    effects.push_back(Happened{why.empty() ? "node_trusted" : "node_quarantined", node.record.name,
+                               0, std::nullopt, text});
+    effects.push_back(Announce{!why.empty(), text, "quarantine", node.record.id});
+    changed(node, effects);
+}
+
+bool Cluster::set_labels(std::string_view id, const std::map<std::string, std::string>& labels,
+                         Effects& effects) {
+    Node& node = *nodes_.at(std::string(id));
+    auto wanted = node.record.set_labels;
+    for (const auto& [key, value] : labels)
+        if (value.empty() && !node.record.labels.contains(key))
+            wanted.erase(key);
+        else
+            wanted[key] = value;
+    if (wanted.size() != bounded(wanted).size()) return false;
+    node.record.set_labels = std::move(wanted);
+    changed(node, effects);
+    return true;
 }
 
 void Cluster::forget(std::string id) {

@@ -18,6 +18,18 @@
 
 namespace rpic {
 
+/// Who is told what the cluster decides about nodes that may run tasks.
+class NodeListener {
+  public:
+    virtual ~NodeListener() = default;
+    virtual void on_node_silent(Instant now, const Node& node, Effects& effects) = 0;
+    virtual void on_node_lost(Instant now, const Node& node, Effects& effects) = 0;
+    /// Its records or labels changed.
+    virtual void on_node_changed(const Node& node) = 0;
+    /// The node goes away for good with the end of this call.
+    virtual void on_node_removed(Instant now, const Node& node, Effects& effects) = 0;
+};
+
 /// Who is in the cluster: a pure state machine. Events come in with the time at which they
 /// happened, effects go out; there is no socket, clock, file or random number inside.
 class Cluster {
@@ -49,6 +61,8 @@ class Cluster {
 
     Cluster(Timers timers, Instant started) : timers_(timers), started_(started) {}
 
+    void set_listener(NodeListener* listener) { listener_ = listener; }
+
     /// A node from the store, before anything else happens.
     void restore(NodeRecord record);
 
@@ -74,7 +88,15 @@ class Cluster {
     void on_tick(Instant now, Effects& effects);
 
     /// An admin removes a node; false if there is none of that name or id.
-    bool remove(std::string_view name_or_id, Effects& effects);
+    bool remove(Instant now, std::string_view name_or_id, Effects& effects);
+
+    // What an admin, or the one who gives work, changes about a node. `id` must be that of one.
+    void set_draining(std::string_view id, bool draining, Effects& effects);
+    /// Empty ends it.
+    void quarantine(std::string_view id, std::string_view why, Effects& effects);
+    /// An empty value removes a label. False if there would be too many.
+    bool set_labels(std::string_view id, const std::map<std::string, std::string>& labels,
+                    Effects& effects);
 
     const Node* find(std::string_view name_or_id) const;
     const Node* find_session(SessionId session) const;
@@ -102,6 +124,9 @@ class Cluster {
     void forget_plain(Instant now);
     void replace_plain_predecessor(const Node& node);
 
+    void changed(Node& node, Effects& effects);
+
+    NodeListener* listener_ = nullptr;
     Timers timers_;
     Instant started_;
     std::map<std::string, std::unique_ptr<Node>> nodes_;  // by id

@@ -33,13 +33,15 @@ struct JobStatus {
     std::int64_t finished_at = 0;
     std::int64_t done = 0;  // of an ended job
     std::int64_t failed = 0;
-    std::int64_t last_attempt = 0;  // numbers up to this one may have been given to its tasks
+    std::int64_t last_attempt = 0;     // the numbers of tasks that never ran begin above this one
+    std::int64_t highest_attempt = 0;  // ever given to one of its tasks
 
     bool operator==(const JobStatus&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(JobStatus, (),
                       (id, submitter, priority, size, first, step, task_limit, held, cancelled,
-                       ended, reason, submitted_at, finished_at, done, failed, last_attempt))
+                       ended, reason, submitted_at, finished_at, done, failed, last_attempt,
+                       highest_attempt))
 
 /// An attempt that may be running.
 struct LiveAttempt {

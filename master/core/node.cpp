@@ -28,6 +28,23 @@ std::vector<std::string> unwell_reasons(const Vitals& vitals) {
     return reasons;
 }
 
+std::map<std::string, std::string> labels_of(const NodeRecord& record) {
+    auto labels = record.labels;
+    for (const auto& [key, value] : record.set_labels)
+        if (value.empty())
+            labels.erase(key);
+        else
+            labels[key] = value;
+    return labels;
+}
+
+void update_health(Node& node) {
+    const auto& vitals = node.vitals;
+    const double limit = node.too_unwell_for_work ? limits::cooled_celsius : limits::hot_celsius;
+    node.too_unwell_for_work = vitals.undervoltage.value_or(false) ||
+                               (vitals.temperature_c && *vitals.temperature_c >= limit);
+}
+
 NodeView view_of(const Node& node, Instant now) {
     const auto& record = node.record;
     NodeView view;
@@ -49,7 +66,12 @@ NodeView view_of(const Node& node, Instant now) {
     view.version = record.version;
     view.cpus = record.cpus;
     view.memory_bytes = record.memory_bytes;
-    view.labels = record.labels;
+    view.labels = labels_of(record);
+    view.resources = record.resources;
+    view.isolation = record.isolation;
+    view.draining = record.draining;
+    view.quarantined = !record.quarantine.empty();
+    if (view.quarantined) view.unwell.push_back("in quarantine: " + record.quarantine);
     view.vitals = node.vitals;
     if (node.last_heard) view.last_seen_seconds = to_seconds(now - *node.last_heard);
     return view;

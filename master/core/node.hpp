@@ -30,15 +30,24 @@ struct NodeRecord {
     bool confirmed = false;  // the node has its key on disk
     std::string version;
     MachineFacts machine;
-    std::int64_t cpus = 0;          // offered to jobs
-    std::int64_t memory_bytes = 0;  // likewise
-    std::map<std::string, std::string> labels;
+    std::int64_t cpus = 0;                          // offered to jobs
+    std::int64_t memory_bytes = 0;                  // likewise
+    std::map<std::string, std::string> labels;      // as the node says
+    std::map<std::string, std::string> set_labels;  // by `label`: they come first; "" removes one
+    std::map<std::string, std::int64_t> resources;  // named ones, offered to jobs
+    std::string isolation;                          // of tasks: user | none
+    bool draining = false;                          // gets no new work
+    std::string quarantine;                         // why it gets none; empty: it does
 
     bool operator==(const NodeRecord&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(NodeRecord, (),
                       (id, name, wished_name, role, key_identity, fingerprint, confirmed, version,
-                       machine, cpus, memory_bytes, labels))
+                       machine, cpus, memory_bytes, labels, set_labels, resources, isolation,
+                       draining, quarantine))
+
+/// Both kinds of labels together.
+std::map<std::string, std::string> labels_of(const NodeRecord& record);
 
 /// A slave as the master sees it.
 struct Node {
@@ -52,11 +61,16 @@ struct Node {
     std::optional<Instant> last_heard;  // nothing: not since the master started
     std::optional<Instant> lost_at;
     Vitals vitals;
-    std::uint64_t changed = 0;  // Cluster::version() of the last change that viewers see
+    bool too_unwell_for_work = false;  // until that is over for good: see update_health()
+    std::uint64_t changed = 0;         // Cluster::version() of the last change that viewers see
 };
 
 /// What is wrong with a machine, in words for people; empty if it is well.
 std::vector<std::string> unwell_reasons(const Vitals& vitals);
+
+/// Judges whether the node may get work, with a hysteresis: hot ones wait until they have cooled
+/// down well below limits::hot_celsius.
+void update_health(Node& node);
 
 /// The node as `rpicluster nodes -o json` shows it.
 NodeView view_of(const Node& node, Instant now);

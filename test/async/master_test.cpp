@@ -51,7 +51,8 @@ struct TestMaster {
     template <class Work>
     void run(Work work) {
         auto all = [&]() -> asio::awaitable<void> {
-            co_await until_first_failure(listener.run(), context.store.run(), std::move(work));
+            co_await until_first_failure(listener.run(), context.store.run(), context.turns.run(),
+                                         std::move(work));
         };
         auto stop = [&]() -> asio::awaitable<void> {
             const bool clean = co_await listener.stop();

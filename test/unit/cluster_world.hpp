@@ -92,7 +92,7 @@ class World {
     }
     bool remove(const std::string& name_or_id) {
         effects_.clear();
-        return cluster.remove(name_or_id, effects_);
+        return cluster.remove(now, name_or_id, effects_);
     }
 
     /// Every effect of the last event, in order.

@@ -1,0 +1,136 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/job_messages.hpp"
+#include "common/where.hpp"
+#include "master/core/job_records.hpp"
+
+namespace rpic {
+
+enum class TaskState : unsigned char { queued, running, done, failed, cancelled };
+inline constexpr std::size_t task_states = 5;
+
+std::string_view state_name(TaskState state);
+std::optional<TaskState> task_state(std::string_view name);
+
+/// When something happens. Only `at` decides; the wall clock is for people to read.
+struct Moment {
+    Instant at;
+    std::int64_t wall_ms = 0;  // since 1970
+};
+
+/// One run of a task on one node that may still be going on.
+struct Attempt {
+    std::int64_t number = 0;
+    std::string node;             // id
+    bool ahead = false;           // waits on the node until there is room
+    bool started = false;         // the node said so
+    bool detached = false;        // its node is lost: nobody knows whether it runs
+    bool stopping = false;        // it was told to end ...
+    bool requeue = false;         // ... to be run elsewhere
+    std::int64_t started_at = 0;  // seconds since 1970, for display
+    Instant since{};              // when it was ordered, or when it started
+    Instant expires{};            // detached, of a `stop` job: when it has certainly ended
+};
+
+/// A task that has begun and has not ended. Most tasks of a large array are never more than a byte.
+struct ActiveTask {
+    std::int64_t last_attempt = 0;
+    std::int64_t failures = 0;  // count against --retries
+    std::int64_t deaths = 0;    // of nodes and runners that had it
+    std::string avoid;          // id of the node where it failed last
+    std::string complaint;      // of that failure
+    bool waiting = false;       // is to be run: queued, or held back until `not_before`
+    Instant not_before{};
+    std::vector<Attempt> live;  // limits::live_attempts at most
+
+    Attempt* find(std::int64_t number);
+};
+
+/// A job as the master sees it: what was asked for, and how far it has come.
+class Job {
+  public:
+    Job(JobStatus status, std::shared_ptr<const JobSpec> spec);
+
+    JobStatus status;
+    std::shared_ptr<const JobSpec> spec;
+    Where where;
+    std::int64_t cpus_milli = 0;  // of one task, in thousandths
+    bool stops = false;           // on_disconnect=stop
+    Duration lost_after{};        // of a `stop` job: after the last contact with the node
+    bool in_queue = false;
+
+    std::size_t waits_for = 0;  // jobs that must end first
+    Instant waiting_since{};    // when a task of it was last started, or it became ready
+    std::uint64_t changed = 0;  // Jobs::version() of the last change that viewers see
+
+    // What its tasks cost, for the choice of nodes.
+    double mean_seconds = 0;  // on a node of speed 1
+    std::int64_t measured = 0;
+
+    std::unordered_map<Position, ActiveTask> active;
+
+    std::int64_t index(Position position) const { return status.first + position * status.step; }
+    /// Nothing if no task has this index.
+    std::optional<Position> position(std::int64_t index) const;
+
+    TaskState state(Position position) const;
+    void set_state(Position position, TaskState state);
+    std::int64_t count(TaskState state) const;
+    std::int64_t failed() const { return count(TaskState::failed); }
+
+    /// Tasks that could be started now, were there room.
+    bool has_waiting() const { return frontier_ < status.size || !requeued_.empty(); }
+    /// The first of them that is not on its way already, or nothing.
+    std::optional<Position> next_waiting() const;
+    const std::set<Position>& requeued() const { return requeued_; }
+    /// It is started: no longer waiting.
+    void take(Position position);
+    /// It waits (again).
+    void put_back(Position position);
+    void unqueue(Position position) { requeued_.erase(position); }
+    std::int64_t waiting_count() const {
+        return status.size - frontier_ + static_cast<std::int64_t>(requeued_.size());
+    }
+    Position frontier() const { return frontier_; }
+
+    /// Every task that has not begun counts as ended.
+    void stop_queue();
+
+    /// An ended job keeps its numbers alone.
+    void shrink();
+    /// The opposite, with the states of its tasks as the store knows them.
+    void reopen(std::vector<TaskState> states);
+
+    bool ended() const { return status.ended; }
+    bool all_ended() const;
+    std::string state_text() const;
+    std::int64_t live_attempts() const { return live_; }
+    void count_live(std::int64_t change) { live_ += change; }
+
+  private:
+    std::vector<TaskState> states_;  // of the tasks before the frontier
+    Position frontier_ = 0;          // no task from here on was ever touched
+    std::set<Position> requeued_;
+    std::array<std::int64_t, task_states> counts_{};
+    std::int64_t live_ = 0;  // attempts, with those that wait on nodes
+};
+
+/// What is wrong with a job that a client sends, in words; empty if it is in order. `size`,
+/// `first`, `step` and `task_limit` of the status are filled from the array; a job with items gets
+/// its size from `item_count`.
+std::string check_spec(const JobSpec& spec, std::int64_t item_count, JobStatus& status);
+
+/// What a node is told of a job.
+NodeJob node_job(const Job& job, std::string_view arch);
+
+}  // namespace rpic

@@ -1,0 +1,480 @@
+#include "master/core/jobs.hpp"
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "common/text.hpp"
+
+namespace rpic {
+
+namespace {
+
+/// Attempts of each epoch have numbers of their own, so that a restored backup never gives one
+/// again that was given after it was made.
+constexpr std::int64_t attempts_per_epoch = 1'000'000;
+
+struct Dependency {
+    JobId job = 0;
+    bool any = false;  // however it ends
+};
+
+Dependency parse_dependency(std::string_view text) {
+    Dependency dependency;
+    dependency.any = text.starts_with("any:");
+    if (const auto colon = text.find(':'); colon != std::string_view::npos)
+        text.remove_prefix(colon + 1);
+    dependency.job = std::stoll(std::string(text));
+    return dependency;
+}
+
+std::string idempotency_id(std::string_view submitter, std::string_view key) {
+    return std::string(submitter) + '\0' + std::string(key);
+}
+
+}  // namespace
+
+Job* Jobs::find(JobId id) {
+    const auto found = jobs_.find(id);
+    return found == jobs_.end() ? nullptr : found->second.get();
+}
+
+const Job* Jobs::find(JobId id) const {
+    const auto found = jobs_.find(id);
+    return found == jobs_.end() ? nullptr : found->second.get();
+}
+
+const Worker* Jobs::worker(std::string_view node_id) const {
+    const auto found = workers_.find(std::string(node_id));
+    return found == workers_.end() ? nullptr : &found->second;
+}
+
+std::string Jobs::name_of(std::string_view node_id) const {
+    const auto* found = worker(node_id);
+    return found == nullptr || found->node == nullptr ? std::string(node_id)
+                                                      : found->node->record.name;
+}
+
+AttemptKey Jobs::key_of(const Job& job, Position position, std::int64_t number) const {
+    AttemptKey key;
+    key.job = job.status.id;
+    key.task = job.index(position);
+    key.attempt = number;
+    return key;
+}
+
+Job& Jobs::add(JobStatus status, std::shared_ptr<const JobSpec> spec) {
+    const auto id = status.id;
+    auto& job = *(jobs_[id] = std::make_unique<Job>(std::move(status), std::move(spec)));
+    if (!job.spec->idempotency_key.empty())
+        idempotency_[idempotency_id(job.status.submitter, job.spec->idempotency_key)] = id;
+    touch(job);
+    return job;
+}
+
+// -------------------------------------------------------------------------------------- the store
+
+void Jobs::restore(JobStatus status, std::shared_ptr<const JobSpec> spec,
+                   std::vector<TaskState> states) {
+    status.last_attempt = std::max(status.last_attempt, (epoch_ - 1) * attempts_per_epoch);
+    next_job_ = std::max(next_job_, status.id + 1);
+    const bool cancelled = status.cancelled;
+    const auto reason = status.reason;
+    Job& job = add(std::move(status), std::move(spec));
+    if (job.ended()) return;
+    while (!states.empty() && states.back() == TaskState::queued) states.pop_back();
+    job.reopen(std::move(states));
+    job.status.reason = reason;
+    if (cancelled) job.stop_queue();
+}
+
+void Jobs::restore(const TaskRecord& record) {
+    Job* job = find(record.job);
+    if (job == nullptr || job->ended()) return;
+    auto& task = job->active[record.position];
+    task.last_attempt = std::max(record.last_attempt, (epoch_ - 1) * attempts_per_epoch);
+    task.failures = record.failures;
+    task.deaths = record.deaths;
+    task.avoid = record.avoid;
+    for (const auto& live : record.live) {
+        Attempt attempt;
+        attempt.number = live.number;
+        attempt.node = live.node;
+        attempt.started_at = live.started_at;
+        attempt.since = started_;
+        task.live.push_back(attempt);
+        job->count_live(1);
+        workers_[live.node].attempts[{record.job, record.position, live.number}] = {};
+    }
+    task.waiting = task.live.empty();
+    if (!task.waiting)
+        job->take(record.position);
+    else
+        job->put_back(record.position);
+}
+
+void Jobs::restored(Moment now, Effects& effects) {
+    last_ = now;
+    std::vector<std::string> gone;
+    for (auto& [id, worker] : workers_) {
+        worker.node = cluster_.find(id);
+        if (worker.node == nullptr) gone.push_back(id);
+    }
+    for (const auto& id : gone) {
+        Node removed;
+        removed.record.id = id;
+        detach_all(now, workers_[id], removed, effects);
+        workers_.erase(id);
+    }
+    std::vector<Job*> jobs;
+    for (auto& [id, job] : jobs_)
+        if (!job->ended()) jobs.push_back(job.get());
+    for (auto* job : jobs) {
+        if (job->status.cancelled)
+            std::erase_if(job->active, [](const auto& entry) { return entry.second.live.empty(); });
+        const auto failure = link_dependencies(*job);
+        job->waiting_since = now.at;
+        if (!failure.empty() && !job->status.cancelled) cancel(now, *job, failure, effects);
+        update_queue(*job);
+        end_if_over(now, *job, effects);
+    }
+    something_new_ = true;
+}
+
+// ------------------------------------------------------------------------------------------ submit
+
+const Job* Jobs::submitted_before(std::string_view submitter, std::string_view key) const {
+    if (key.empty()) return nullptr;
+    const auto found = idempotency_.find(idempotency_id(submitter, key));
+    return found == idempotency_.end() ? nullptr : find(found->second);
+}
+
+std::variant<Jobs::Accepted, Jobs::Refusal> Jobs::submit(Moment now,
+                                                         std::shared_ptr<const JobSpec> spec,
+                                                         std::string_view submitter,
+                                                         std::int64_t item_count,
+                                                         Effects& effects) {
+    if (const auto* job = submitted_before(submitter, spec->idempotency_key))
+        return Accepted{job->status.id, true, {}};
+    JobStatus status;
+    if (const auto complaint = check_spec(*spec, item_count, status); !complaint.empty())
+        return Refusal{"bad_request", complaint};
+    for (const auto& text : spec->after)
+        if (const auto id = parse_dependency(text).job; find(id) == nullptr)
+            return Refusal{"not_found", "it is to run after job " + std::to_string(id) +
+                                            ", but there is no such job"};
+    if (jobs_.size() >= limits::jobs)
+        return Refusal{"full", "there are " + std::to_string(limits::jobs) +
+                                   " jobs: wait until older ones are forgotten"};
+    status.id = next_job_++;
+    status.submitter = submitter;
+    status.priority = spec->priority;
+    status.held = spec->held;
+    status.submitted_at = now.wall_ms / 1000;
+    status.last_attempt = (epoch_ - 1) * attempts_per_epoch;
+    Job& job = add(std::move(status), std::move(spec));
+    job.waiting_since = now.at;
+    const auto id = job.status.id;
+    effects.push_back(SaveJob{job.status, job.spec});
+    effects.push_back(
+        Happened{"job_submitted", "", id, std::nullopt,
+                 "job " + std::to_string(id) + " was submitted by " + job.status.submitter});
+    Accepted accepted{id, false, {}};
+    if (!runnable_somewhere(job))
+        accepted.warning = "no node that is known can run this job: rpicluster explain " +
+                           std::to_string(id) + " says why";
+    if (const auto failure = link_dependencies(job); !failure.empty())
+        cancel(now, job, failure, effects);
+    update_queue(job);
+    return accepted;
+}
+
+/// Enters the job with those it waits for; returns why it can never run if one of them failed.
+std::string Jobs::link_dependencies(Job& job) {
+    job.waits_for = 0;
+    std::string failure;
+    for (const auto& text : job.spec->after) {
+        const auto dependency = parse_dependency(text);
+        const auto* root = find(dependency.job);
+        const bool ended = root == nullptr || root->ended();
+        if (!ended) {
+            ++job.waits_for;
+            dependents_[dependency.job].push_back(job.status.id);
+        } else if (root != nullptr && !dependency.any && root->state_text() != "done") {
+            failure = "job " + std::to_string(dependency.job) + " " +
+                      (root->state_text() == "failed" ? "failed" : "was cancelled");
+        }
+    }
+    return failure;
+}
+
+void Jobs::release_dependents(Moment now, const Job& job, Effects& effects) {
+    const auto found = dependents_.find(job.status.id);
+    if (found == dependents_.end()) return;
+    const auto ids = std::move(found->second);
+    dependents_.erase(found);
+    for (const auto id : ids) {
+        Job* dependent = find(id);
+        if (dependent == nullptr || dependent->ended()) continue;
+        if (dependent->waits_for > 0) --dependent->waits_for;
+        bool any = false;
+        for (const auto& text : dependent->spec->after) {
+            const auto dependency = parse_dependency(text);
+            if (dependency.job == job.status.id) any = any || dependency.any;
+        }
+        const auto state = job.state_text();
+        if (state != "done" && !any)
+            cancel(now, *dependent,
+                   "job " + std::to_string(job.status.id) + " " +
+                       (state == "failed" ? "failed" : "was cancelled"),
+                   effects);
+        update_queue(*dependent);
+    }
+}
+
+// ------------------------------------------------------------------- cancel, retry, hold, priority
+
+void Jobs::cancel(Moment now, Job& job, std::string_view reason, Effects& effects) {
+    if (job.ended() || job.status.cancelled) return;
+    leave_queue(job);
+    job.stop_queue();
+    job.status.reason = printable(reason, limits::text_chars);
+    effects.push_back(SaveJobStatus{job.status});
+    std::vector<Position> idle;
+    for (auto& [position, task] : job.active) {
+        task.waiting = false;
+        for (auto& attempt : task.live) stop(job, position, attempt, "cancelled", effects);
+        // Nobody knows when a lost node comes back; its attempt is killed then.
+        std::erase_if(task.live, [&](const Attempt& attempt) {
+            if (attempt.detached) job.count_live(-1);
+            return attempt.detached;
+        });
+        if (task.live.empty()) idle.push_back(position);
+    }
+    for (const auto position : idle) {
+        job.set_state(position, TaskState::cancelled);
+        job.active.erase(position);
+        effects.push_back(ForgetTask{job.status.id, position});
+    }
+    touch(job);
+    effects.push_back(
+        Happened{"job_cancelled", "", job.status.id, std::nullopt,
+                 "job " + std::to_string(job.status.id) + " is cancelled: " + job.status.reason});
+    end_if_over(now, job, effects);
+}
+
+void Jobs::cancel_task(Moment now, Job& job, Position position, Effects& effects) {
+    const auto state = job.state(position);
+    if (job.ended() || (state != TaskState::queued && state != TaskState::running)) return;
+    const auto found = job.active.find(position);
+    if (found != job.active.end()) {
+        auto& task = found->second;
+        task.waiting = false;
+        std::erase_if(task.live, [&](const Attempt& attempt) {
+            if (attempt.detached) job.count_live(-1);
+            return attempt.detached;
+        });
+        for (auto& attempt : task.live) stop(job, position, attempt, "cancelled", effects);
+        if (!task.live.empty()) return;
+    }
+    TaskResult result;
+    result.attempt = found == job.active.end() ? 0 : found->second.last_attempt;
+    result.reason = "cancelled before it ran";
+    finish(now, job, position, TaskState::cancelled, std::move(result), 0, {}, effects);
+}
+
+std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bool cancelled_too,
+                         Effects& effects) {
+    if (job.ended()) {
+        states.resize(static_cast<std::size_t>(job.status.size),
+                      job.status.cancelled ? TaskState::cancelled : TaskState::queued);
+        const auto again = [&](TaskState state) {
+            return state == TaskState::failed || (cancelled_too && state == TaskState::cancelled);
+        };
+        if (std::none_of(states.begin(), states.end(), again)) return 0;
+        job.reopen(std::move(states));
+        job.status.last_attempt = job.status.highest_attempt;
+        effects.push_back(SaveJobStatus{job.status});
+    }
+    std::int64_t count = 0;
+    for (Position position = 0; position < job.frontier(); ++position) {
+        const auto state = job.state(position);
+        if (state != TaskState::failed && !(cancelled_too && state == TaskState::cancelled))
+            continue;
+        auto& task = job.active[position];
+        task.last_attempt = job.status.highest_attempt;
+        task.waiting = true;
+        job.put_back(position);
+        save_task(job, position, task, effects);
+        ++count;
+    }
+    job.waiting_since = now.at;
+    update_queue(job);
+    touch(job);
+    return count;
+}
+
+void Jobs::hold(Moment now, Job& job, bool held, Effects& effects) {
+    if (job.ended() || job.status.held == held) return;
+    job.status.held = held;
+    job.waiting_since = now.at;
+    effects.push_back(SaveJobStatus{job.status});
+    update_queue(job);
+    touch(job);
+    if (!held) return;
+    for (auto& [id, worker] : workers_)
+        if (std::any_of(worker.ahead.begin(), worker.ahead.end(),
+                        [&](const auto& one) { return std::get<0>(one) == job.status.id; }))
+            retract_ahead(worker, worker.ahead.size(), effects);
+}
+
+void Jobs::set_priority(Job& job, std::int64_t priority, Effects& effects) {
+    leave_queue(job);
+    job.status.priority = priority;
+    effects.push_back(SaveJobStatus{job.status});
+    update_queue(job);
+    touch(job);
+}
+
+void Jobs::forget(JobId id) {
+    const auto found = jobs_.find(id);
+    if (found == jobs_.end() || !found->second->ended()) return;
+    const auto& job = *found->second;
+    if (!job.spec->idempotency_key.empty())
+        idempotency_.erase(idempotency_id(job.status.submitter, job.spec->idempotency_key));
+    jobs_.erase(found);
+    ++version_;
+}
+
+// --------------------------------------------------------------------------------------- the end
+
+void Jobs::end_if_over(Moment now, Job& job, Effects& effects) {
+    if (job.status.ended || !job.all_ended()) return;
+    leave_queue(job);
+    job.status.done = job.count(TaskState::done);
+    job.status.failed = job.count(TaskState::failed);
+    if (job.status.reason.empty() && job.status.failed > 0)
+        job.status.reason = std::to_string(job.status.failed) + " of " +
+                            std::to_string(job.status.size) + " tasks failed";
+    job.status.ended = true;
+    job.status.finished_at = now.wall_ms / 1000;
+    job.shrink();
+    effects.push_back(SaveJobStatus{job.status});
+    effects.push_back(JobEnded{job.status.id});
+    effects.push_back(Happened{"job_ended", "", job.status.id, std::nullopt,
+                               "job " + std::to_string(job.status.id) + " is " + job.state_text()});
+    touch(job);
+    if (!job.spec->notify.empty()) submit_notification(now, job, effects);
+    release_dependents(now, job, effects);
+}
+
+/// What --notify asks for is a job like any other, so that it is not lost either.
+void Jobs::submit_notification(Moment now, const Job& job, Effects& effects) {
+    auto spec = std::make_shared<JobSpec>();
+    spec->name = "notify-" + std::to_string(job.status.id);
+    spec->command = {"/bin/sh", "-c", job.spec->notify};
+    spec->where = job.spec->where;
+    spec->retries = 3;
+    spec->cpus = 0;
+    spec->env = job.spec->env;
+    spec->env["NOTIFY_JOB"] = std::to_string(job.status.id);
+    spec->env["NOTIFY_NAME"] = job.spec->name;
+    spec->env["NOTIFY_STATE"] = job.state_text();
+    spec->env["NOTIFY_REASON"] = job.status.reason;
+    submit(now, spec, job.status.submitter, 0, effects);
+}
+
+// ------------------------------------------------------------------------------------------ queues
+
+std::string Jobs::shape_of(const Job& job) const {
+    std::string shape = std::to_string(job.cpus_milli) + '/' +
+                        std::to_string(job.spec->memory_bytes) + (job.stops ? "/s" : "/k");
+    for (const auto& [name, count] : job.spec->resources)
+        shape += '/' + name + '=' + std::to_string(count);
+    for (const auto& [arch, blob] : job.spec->in_arch) shape += '/' + arch;
+    shape += '?' + job.spec->where;
+    // Tasks that are meant for one node each compete with nobody.
+    if (!job.spec->on_each.empty()) shape += '#' + std::to_string(job.status.id);
+    return shape;
+}
+
+Jobs::QueueKey Jobs::queue_key(const Job& job) const {
+    return QueueKey{shape_of(job), job.status.submitter, job.status.priority};
+}
+
+/// A job stands in a queue as long as it has tasks that could be started.
+void Jobs::update_queue(Job& job) {
+    const bool at_limit = job.status.task_limit > 0 && job.live_attempts() >= job.status.task_limit;
+    const bool ready = !job.ended() && !job.status.held && !job.status.cancelled &&
+                       job.waits_for == 0 && !at_limit && job.has_waiting();
+    if (ready == job.in_queue) return;
+    if (!ready) return leave_queue(job);
+    queues_[queue_key(job)].jobs.insert(job.status.id);
+    job.in_queue = true;
+    something_new_ = true;
+}
+
+void Jobs::leave_queue(Job& job) {
+    if (!job.in_queue) return;
+    job.in_queue = false;
+    const auto found = queues_.find(queue_key(job));
+    found->second.jobs.erase(job.status.id);
+    if (found->second.jobs.empty()) queues_.erase(found);
+}
+
+// ------------------------------------------------------------------------------------------- views
+
+JobView Jobs::view(const Job& job) const {
+    JobView view;
+    view.id = std::to_string(job.status.id);
+    view.name = job.spec->name;
+    view.state = job.state_text();
+    for (const auto state : {TaskState::queued, TaskState::running, TaskState::done,
+                             TaskState::failed, TaskState::cancelled})
+        view.tasks[std::string(state_name(state))] = job.count(state);
+    view.submitted_at = rfc3339(job.status.submitted_at);
+    if (job.ended()) view.finished_at = rfc3339(job.status.finished_at);
+    if (!job.status.reason.empty()) view.reason = job.status.reason;
+    view.submitter = job.status.submitter;
+    view.priority = job.status.priority;
+    view.command = job.spec->command;
+    view.array = job.spec->array;
+    std::set<std::string_view> nodes;
+    for (const auto& [position, task] : job.active)
+        for (const auto& attempt : task.live)
+            if (!attempt.detached && !attempt.ahead) nodes.insert(attempt.node);
+    view.nodes = static_cast<std::int64_t>(nodes.size());
+    return view;
+}
+
+TaskView Jobs::task_view(const Job& job, Position position) const {
+    TaskView view;
+    view.index = job.index(position);
+    view.state = state_name(job.state(position));
+    const auto found = job.active.find(position);
+    if (found == job.active.end()) return view;
+    const auto& task = found->second;
+    view.attempt = task.last_attempt;
+    if (!task.complaint.empty()) view.reason = task.complaint;
+    for (const auto& attempt : task.live) {
+        if (attempt.detached && view.node != "") continue;
+        view.node = name_of(attempt.node);
+        view.attempt = attempt.number;
+        view.started_at = rfc3339(attempt.started_at);
+        view.reason.reset();
+        if (attempt.detached)
+            view.reason = "its node is lost";
+        else if (attempt.ahead)
+            view.reason = "waits on the node";
+    }
+    return view;
+}
+
+std::map<std::string, std::int64_t> Jobs::count_by_state() const {
+    std::map<std::string, std::int64_t> counts;
+    for (const char* state : {"queued", "held", "running", "done", "failed", "cancelled"})
+        counts[state] = 0;
+    for (const auto& [id, job] : jobs_) ++counts[job->state_text()];
+    return counts;
+}
+
+}  // namespace rpic

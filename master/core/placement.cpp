@@ -1,0 +1,279 @@
+#include <algorithm>
+#include <queue>
+
+#include "common/limits.hpp"
+#include "master/core/jobs.hpp"
+
+/// Which task goes to which node. A turn does a bounded amount of work, whatever waits: it looks at
+/// one job of each kind, submitter and priority at a time, and at the nodes once for each kind.
+namespace rpic {
+
+namespace {
+
+// A job that waits so long moves up by one priority, so that nobody waits for ever.
+constexpr auto ageing = std::chrono::minutes(10);
+
+// A job that the first in line cannot start for so long gets a node kept free for it.
+constexpr auto reserve_after = std::chrono::seconds(30);
+
+// Below this mean duration it pays to let tasks wait on the node itself.
+constexpr double ahead_below_seconds = 10;
+
+// A retried task waits so long for another node than the one where it failed.
+constexpr auto avoid_for = std::chrono::seconds(10);
+
+}  // namespace
+
+/// The job that is next among those of one kind, submitter and priority.
+struct Jobs::Head {
+    QueueKey key;
+    Job* job = nullptr;
+    std::int64_t priority = 0;  // with its age
+    std::int64_t used_milli = 0;
+
+    /// Whether `other` goes first.
+    bool operator<(const Head& other) const {
+        if (priority != other.priority) return priority < other.priority;
+        if (used_milli != other.used_milli) return used_milli > other.used_milli;
+        return job->status.id > other.job->status.id;
+    }
+};
+
+/// The nodes on which tasks of one kind could start, best first.
+struct Jobs::Candidates {
+    struct Entry {
+        double cost = 0;
+        Worker* worker = nullptr;
+        bool operator<(const Entry& other) const { return cost > other.cost; }
+    };
+    std::priority_queue<Entry> free;
+};
+
+namespace {
+
+/// How busy the node would be with one task more, seen through its speed and health: the work goes
+/// where this is lowest.
+double cost_of(const Worker& worker, const Needs& needs) {
+    const double cpus = std::max(static_cast<double>(worker.cpus_milli()), 1.0);
+    double cost = static_cast<double>(worker.used.cpus_milli + needs.cpus_milli) / cpus;
+    cost += worker.foreign_load() * 1000 / cpus;
+    if (worker.node->vitals.temperature_c.value_or(0) >= limits::warm_celsius) cost += 0.5;
+    return cost / std::max(worker.speed, 0.01);
+}
+
+}  // namespace
+
+bool Jobs::eligible(const Job& job, const Worker& worker) const {
+    if (!worker.takes_work() || !worker.fits(needs_of(job), true)) return false;
+    const auto& arches = job.spec->in_arch;
+    if (!arches.empty() && !arches.contains(worker.node->record.machine.arch)) return false;
+    return job.where.matches(worker.facts());
+}
+
+Jobs::Candidates Jobs::candidates_for(const Job& job) {
+    Candidates candidates;
+    const auto needs = needs_of(job);
+    for (auto& [id, worker] : workers_) {
+        if (!worker.ahead.empty() || !worker.fits(needs) || !eligible(job, worker)) continue;
+        candidates.free.push({cost_of(worker, needs), &worker});
+    }
+    return candidates;
+}
+
+/// Whether a faster board will have finished this task before `worker` would have: then the last
+/// tasks of a job wait for it.
+bool Jobs::worth_waiting(Moment now, const Job& job, const Worker& worker) const {
+    if (job.measured < 4 || job.waiting_count() > 64) return false;
+    const double here = job.mean_seconds / std::max(worker.speed, 0.01);
+    std::int64_t better = 0;
+    for (const auto& [position, task] : job.active) {
+        for (const auto& attempt : task.live) {
+            const auto* other = this->worker(attempt.node);
+            if (other == nullptr || other == &worker || attempt.ahead || attempt.detached) continue;
+            if (other->speed < worker.speed * 1.25 || !other->takes_work()) continue;
+            const double there = job.mean_seconds / other->speed;
+            const double rest = std::max(0.0, there - to_seconds(now.at - attempt.since));
+            if ((rest + there) * 1.1 < here) ++better;
+        }
+        if (better >= job.waiting_count()) return true;
+    }
+    return false;
+}
+
+/// The best node for this task among the candidates, or none.
+Worker* Jobs::choose(Moment now, const Job& job, Position position, Candidates& candidates) const {
+    const auto task = job.active.find(position);
+    const auto unfit = [&](const Worker& worker) {
+        if (task == job.active.end()) return false;
+        const auto& id = worker.node->record.id;
+        for (const auto& attempt : task->second.live)
+            if (attempt.node == id) return true;
+        return task->second.avoid == id && now.at - task->second.not_before < avoid_for &&
+               std::any_of(workers_.begin(), workers_.end(), [&](const auto& other) {
+                   return other.first != id && eligible(job, other.second);
+               });
+    };
+    const auto needs = needs_of(job);
+    std::vector<Candidates::Entry> passed_over;
+    Worker* chosen = nullptr;
+    while (!candidates.free.empty() && chosen == nullptr) {
+        auto entry = candidates.free.top();
+        candidates.free.pop();
+        if (!entry.worker->fits(needs)) continue;
+        const double cost = cost_of(*entry.worker, needs);
+        if (cost > entry.cost + 1e-9) {
+            entry.cost = cost;
+            candidates.free.push(entry);
+        } else if (unfit(*entry.worker) || worth_waiting(now, job, *entry.worker)) {
+            passed_over.push_back(entry);
+        } else {
+            chosen = entry.worker;
+            candidates.free.push(entry);
+        }
+    }
+    for (const auto& entry : passed_over) candidates.free.push(entry);
+    return chosen;
+}
+
+std::vector<Jobs::Head> Jobs::heads(Moment now) const {
+    std::vector<Head> heads;
+    for (const auto& [key, queue] : queues_) {
+        Head head;
+        head.key = key;
+        head.job = jobs_.at(*queue.jobs.begin()).get();
+        head.priority = key.priority + (now.at - head.job->waiting_since) / ageing;
+        const auto used = used_milli_.find(key.submitter);
+        head.used_milli = used == used_milli_.end() ? 0 : used->second;
+        heads.push_back(std::move(head));
+    }
+    if (heads.size() > limits::shapes_per_turn) {
+        std::partial_sort(heads.begin(), heads.begin() + limits::shapes_per_turn, heads.end(),
+                          [](const Head& a, const Head& b) { return b < a; });
+        heads.resize(limits::shapes_per_turn);
+    }
+    return heads;
+}
+
+void Jobs::place(Moment now, Effects& effects) {
+    unfinished_ = false;
+    if (!something_new_) return;
+    something_new_ = false;
+    auto first = heads(now);
+    std::priority_queue<Head> line(std::less<Head>{}, std::move(first));
+    std::map<std::string, Candidates> kinds;
+    std::vector<Job*> blocked;
+    std::set<std::string> blocked_kinds;
+    const Worker* reserved = nullptr;
+    std::size_t placed = 0;
+    while (!line.empty()) {
+        auto head = line.top();
+        line.pop();
+        if (placed >= limits::placements_per_turn) {
+            unfinished_ = something_new_ = true;
+            break;
+        }
+        Job& job = *head.job;
+        if (!job.spec->on_each.empty()) {
+            start_pinned(now, job, effects);
+            continue;
+        }
+        if (blocked_kinds.contains(head.key.shape)) continue;
+        auto found = kinds.find(head.key.shape);
+        if (found == kinds.end()) found = kinds.emplace(head.key.shape, candidates_for(job)).first;
+        const auto position = job.next_waiting();
+        auto* worker = position ? choose(now, job, *position, found->second) : nullptr;
+        if (worker != nullptr && worker == reserved) worker = nullptr;
+        if (worker == nullptr) {
+            blocked_kinds.insert(head.key.shape);
+            blocked.push_back(&job);
+            if (reserved == nullptr && now.at - job.waiting_since > reserve_after)
+                for (const auto& [id, other] : workers_)
+                    if (eligible(job, other) &&
+                        (reserved == nullptr || other.free_milli() > reserved->free_milli()))
+                        reserved = &other;
+            continue;
+        }
+        begin(now, job, *position, *worker, false, effects);
+        ++placed;
+        const auto queue = queues_.find(head.key);
+        if (queue == queues_.end()) continue;
+        head.job = jobs_.at(*queue->second.jobs.begin()).get();
+        head.priority = head.key.priority + (now.at - head.job->waiting_since) / ageing;
+        head.used_milli = used_milli_[head.key.submitter];
+        line.push(std::move(head));
+    }
+    for (auto* job : blocked) {
+        make_way(*job, effects);
+        queue_ahead(now, *job, effects);
+    }
+}
+
+/// Tasks that are meant for one node each.
+void Jobs::start_pinned(Moment now, Job& job, Effects& effects) {
+    std::vector<Position> waiting(job.requeued().begin(), job.requeued().end());
+    for (auto position = job.frontier(); position < job.status.size; ++position)
+        waiting.push_back(position);
+    for (const auto position : waiting) {
+        const auto& id = job.spec->on_each[static_cast<std::size_t>(position)];
+        const auto found = workers_.find(id);
+        if (found == workers_.end()) continue;
+        auto& worker = found->second;
+        if (worker.session == 0 || worker.node->state != NodeState::online ||
+            !worker.fits(needs_of(job)))
+            continue;
+        begin(now, job, position, worker, false, effects);
+    }
+}
+
+/// Where no slot is free anywhere, some tasks wait on the nodes themselves, so that a short task is
+/// followed by the next without a round trip.
+void Jobs::queue_ahead(Moment now, Job& job, Effects& effects) {
+    if (job.stops || job.mean_seconds > ahead_below_seconds || job.cpus_milli <= 0) return;
+    for (auto& [id, worker] : workers_) {
+        if (!worker.takes_work() || worker.retracting || !eligible(job, worker)) continue;
+        if (worker.ahead.empty() && worker.fits(needs_of(job))) return;
+        const auto slots = std::max<std::int64_t>(worker.cpus_milli() / job.cpus_milli, 1);
+        const double task = job.mean_seconds / std::max(worker.speed, 0.01);
+        const double in_time = task > 0 ? to_seconds(limits::ahead_work) / task : 0;
+        const auto most = std::min<std::int64_t>(
+            std::max(slots, static_cast<std::int64_t>(in_time) * slots), limits::ahead_tasks);
+        while (static_cast<std::int64_t>(worker.ahead.size()) < most && job.in_queue) {
+            const auto position = job.next_waiting();
+            const auto task_of = job.active.find(*position);
+            // One that has failed before is placed with more care.
+            if (task_of != job.active.end() && task_of->second.avoid == id) break;
+            if (task_of != job.active.end() && !task_of->second.live.empty()) break;
+            begin(now, job, *position, worker, true, effects);
+        }
+    }
+}
+
+/// What waits on nodes gives way to a job of higher priority.
+void Jobs::make_way(const Job& job, Effects& effects) {
+    for (auto& [id, worker] : workers_) {
+        if (worker.ahead.empty() || worker.retracting || !eligible(job, worker)) continue;
+        const auto lower = [&](const Worker::AttemptId& waiting) {
+            const auto* other = find(std::get<0>(waiting));
+            return other != nullptr && other->status.priority < job.status.priority;
+        };
+        if (std::any_of(worker.ahead.begin(), worker.ahead.end(), lower))
+            retract_ahead(worker, worker.ahead.size(), effects);
+    }
+}
+
+/// A node that has room takes over what waits on others.
+void Jobs::rebalance(Effects& effects) {
+    for (auto& [id, worker] : workers_) {
+        if (worker.ahead.empty() || worker.retracting) continue;
+        const auto* job = find(std::get<0>(worker.ahead.back()));
+        if (job == nullptr || job->in_queue) continue;
+        std::size_t room = 0;
+        for (const auto& [other_id, other] : workers_)
+            if (&other != &worker && other.ahead.empty() && other.fits(needs_of(*job)) &&
+                eligible(*job, other))
+                ++room;
+        if (room > 0) retract_ahead(worker, std::min(room, worker.ahead.size()), effects);
+    }
+}
+
+}  // namespace rpic

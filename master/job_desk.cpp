@@ -1,0 +1,296 @@
+#include "master/job_desk.hpp"
+
+#include <algorithm>
+
+#include "common/log.hpp"
+#include "common/selector.hpp"
+#include "common/sleep.hpp"
+#include "common/text.hpp"
+
+namespace rpic {
+
+namespace {
+
+NumberSelector parse_selector(const std::string& text) {
+    try {
+        return NumberSelector::parse(text);
+    } catch (const SyntaxError& error) {
+        throw RequestError{"bad_request", error.what()};
+    }
+}
+
+}  // namespace
+
+void JobDesk::check_owner(const Job& job) const {
+    if (!admin_ && job.status.submitter != submitter_)
+        throw RequestError{"forbidden", "job " + std::to_string(job.status.id) + " belongs to " +
+                                            job.status.submitter +
+                                            ": only they or an admin may change it"};
+}
+
+std::vector<Job*> JobDesk::jobs_chosen(const std::string& selector, bool to_change) {
+    const auto chosen = parse_selector(selector);
+    std::vector<Job*> jobs;
+    const auto& all = context_.jobs.all();
+    if (chosen.last()) {
+        for (auto entry = all.rbegin(); entry != all.rend() && jobs.empty(); ++entry)
+            if (admin_ || !to_change || entry->second->status.submitter == submitter_)
+                jobs.push_back(entry->second.get());
+    }
+    for (const auto& [id, job] : all) {
+        if (!chosen.contains(id)) continue;
+        // "all" means all of those that one may change.
+        if (to_change && chosen.all() && !admin_ && job->status.submitter != submitter_) continue;
+        jobs.push_back(job.get());
+    }
+    if (to_change)
+        for (const auto* job : jobs) check_owner(*job);
+    for (const auto& range : chosen.ranges())
+        if (range.first == range.last && context_.jobs.find(range.first) == nullptr)
+            throw RequestError{"not_found", "there is no job " + std::to_string(range.first)};
+    if (jobs.empty() && !chosen.all())
+        throw RequestError{"not_found",
+                           chosen.last() ? "there are no jobs yet" : "there is no job " + selector};
+    return jobs;
+}
+
+Job& JobDesk::job_named(const std::string& name, bool to_change) {
+    const auto jobs = jobs_chosen(name, to_change);
+    if (jobs.size() != 1)
+        throw RequestError{"bad_request", "this is about one job: give one number, or \"last\""};
+    return *jobs.front();
+}
+
+asio::awaitable<void> JobDesk::done(std::int64_t id, Effects effects) {
+    context_.turns.add(std::move(effects));
+    co_await context_.turns.settled();
+    Done answer;
+    answer.id = id;
+    connection_.send(answer);
+}
+
+/// Everything that the job names must be here before it is taken.
+asio::awaitable<void> JobDesk::check_blobs(const JobSpec& spec) {
+    std::vector<std::string> blobs = spec.in;
+    for (const auto& [arch, blob] : spec.in_arch) blobs.push_back(blob);
+    for (const auto* blob : {&spec.items, &spec.stdin_blob})
+        if (!blob->empty()) blobs.push_back(*blob);
+    if (blobs.empty()) co_return;
+    auto look = [&store = context_.blobs, blobs] { return store.missing(blobs); };
+    const auto missing = co_await context_.files.run(std::move(look));
+    if (!missing.empty())
+        throw RequestError{"bad_request", "the master has not got the file " +
+                                              printable(missing.front(), 64) +
+                                              ": send it before the job that needs it"};
+}
+
+asio::awaitable<void> JobDesk::serve(Submit request) {
+    const auto spec = std::make_shared<const JobSpec>(std::move(request.spec));
+    std::int64_t items = 0;
+    if (context_.jobs.submitted_before(submitter_, spec->idempotency_key) == nullptr) {
+        if (context_.store.free_bytes() < limits::free_disk_bytes)
+            throw RequestError{"full", "the disk of the master has less than " +
+                                           format_size(limits::free_disk_bytes) +
+                                           " free: no new jobs until there is room"};
+        co_await check_blobs(*spec);
+        if (!spec->items.empty()) {
+            const auto blob = spec->items;
+            const auto counted = co_await context_.store.count_items(blob);
+            if (!counted.failure.empty())
+                throw RequestError{"bad_request", "the list of items: " + counted.failure};
+            items = counted.count;
+        }
+    }
+    Effects effects;
+    const auto outcome = context_.jobs.submit(context_.moment(), spec, submitter_, items, effects);
+    context_.turns.add(std::move(effects));
+    if (const auto* refusal = std::get_if<Jobs::Refusal>(&outcome))
+        throw RequestError{refusal->code, refusal->reason};
+    const auto accepted = std::get<Jobs::Accepted>(outcome);
+    co_await context_.turns.settled();
+    Submitted answer;
+    answer.id = request.id;
+    answer.warning = accepted.warning;
+    if (const auto* job = context_.jobs.find(accepted.job)) answer.job = context_.jobs.view(*job);
+    connection_.send(answer);
+}
+
+asio::awaitable<void> JobDesk::serve(ListJobs request) {
+    std::vector<JobView> views;
+    for (const auto* job : jobs_chosen(request.jobs, false))
+        if (request.state.empty() || job->state_text() == request.state)
+            views.push_back(context_.jobs.view(*job));
+    auto frames = paged(request.id, views, &JobList::jobs);
+    co_await send(std::move(frames));
+}
+
+asio::awaitable<void> JobDesk::serve(CancelJobs request) {
+    const auto now = context_.moment();
+    Effects effects;
+    if (request.tasks.empty()) {
+        for (auto* job : jobs_chosen(request.jobs, true))
+            context_.jobs.cancel(now, *job, "cancelled by " + submitter_, effects);
+    } else {
+        auto& job = job_named(request.jobs, true);
+        const auto chosen = parse_selector(request.tasks);
+        for (Position position = 0; position < job.status.size && !job.ended(); ++position)
+            if (chosen.contains(job.index(position)))
+                context_.jobs.cancel_task(now, job, position, effects);
+    }
+    co_await done(request.id, std::move(effects));
+}
+
+asio::awaitable<void> JobDesk::serve(RetryJob request) {
+    const auto id = job_named(request.job, true).status.id;
+    std::vector<TaskState> states;
+    if (context_.jobs.find(id)->ended()) states = co_await stored_states(id);
+    auto* job = context_.jobs.find(id);
+    if (job == nullptr)
+        throw RequestError{"not_found", "job " + std::to_string(id) + " was forgotten meanwhile"};
+    Effects effects;
+    const auto count =
+        context_.jobs.retry(context_.moment(), *job, std::move(states), request.cancelled, effects);
+    if (count == 0)
+        throw RequestError{"conflict", "no task of job " + std::to_string(id) + " has failed"};
+    co_await done(request.id, std::move(effects));
+}
+
+asio::awaitable<void> JobDesk::serve(HoldJobs request) {
+    Effects effects;
+    for (auto* job : jobs_chosen(request.jobs, true))
+        context_.jobs.hold(context_.moment(), *job, !request.release, effects);
+    co_await done(request.id, std::move(effects));
+}
+
+asio::awaitable<void> JobDesk::serve(SetPriority request) {
+    if (std::abs(request.priority) > limits::job_priority)
+        throw RequestError{"bad_request", "a priority is between -" +
+                                              std::to_string(limits::job_priority) + " and " +
+                                              std::to_string(limits::job_priority)};
+    Effects effects;
+    for (auto* job : jobs_chosen(request.job, true))
+        context_.jobs.set_priority(*job, request.priority, effects);
+    co_await done(request.id, std::move(effects));
+}
+
+asio::awaitable<void> JobDesk::serve(ExplainJob request) {
+    auto answer = context_.jobs.explain(context_.moment(), job_named(request.job, false));
+    answer.id = request.id;
+    // A large cluster does not fit into one frame; those that are nearest matter.
+    std::stable_sort(answer.nodes.begin(), answer.nodes.end(), [](const auto& a, const auto& b) {
+        return a.fits + a.could > b.fits + b.could;
+    });
+    if (answer.nodes.size() > limits::explained_nodes) answer.nodes.resize(limits::explained_nodes);
+    connection_.send(answer);
+    co_return;
+}
+
+/// Sends what changed of the chosen jobs until all have ended.
+asio::awaitable<void> JobDesk::serve(WatchJobs request) {
+    std::vector<JobId> ids;
+    for (const auto* job : jobs_chosen(request.jobs, false)) ids.push_back(job->status.id);
+    const Duration pause = std::chrono::milliseconds(250);
+    std::uint64_t told = 0;
+    Instant told_at{};
+    auto seen = context_.job_news.count();
+    for (;;) {
+        std::vector<JobView> views;
+        const auto version = context_.jobs.version();
+        bool ended = true;
+        bool news = told_at == Instant{};
+        for (const auto id : ids) {
+            const auto* job = context_.jobs.find(id);
+            if (job == nullptr) continue;
+            ended = ended && job->ended();
+            news = news || (job->ended() && job->changed > told);
+            if (job->changed > told) views.push_back(context_.jobs.view(*job));
+        }
+        if (!views.empty() && (news || Clock::now() - told_at >= pause)) {
+            auto frames = paged(request.id, views, &JobList::jobs);
+            co_await send(std::move(frames));
+            told = version;
+            told_at = Clock::now();
+        }
+        if (ended) break;
+        // A change within the pause is told with the end of it.
+        if (!views.empty() && told < version)
+            co_await sleep_for(pause / 5);
+        else
+            seen = co_await context_.job_news.wait(seen);
+    }
+    Done answer;
+    answer.id = request.id;
+    connection_.send(answer);
+}
+
+asio::awaitable<void> JobDesk::serve(WatchEvents request) {
+    auto since = request.since < 0 ? context_.events.last() : request.since;
+    // Ids start anew with the master: one from before its start means all there are.
+    if (since > context_.events.last()) since = 0;
+    auto seen = context_.events.changed.count();
+    for (;;) {
+        const auto events = context_.events.after(since, 200);
+        if (!events.empty() || !request.follow) {
+            auto frames = paged(request.id, events, &EventList::events);
+            co_await send(std::move(frames));
+        }
+        if (!events.empty()) since = events.back().id;
+        if (since < context_.events.last()) continue;
+        if (!request.follow) break;
+        seen = co_await context_.events.changed.wait(seen);
+    }
+    Done answer;
+    answer.id = request.id;
+    connection_.send(answer);
+}
+
+asio::awaitable<void> JobDesk::serve(ChangeNode request) {
+    const auto* node = context_.cluster.find(request.node);
+    if (node == nullptr)
+        throw RequestError{"not_found",
+                           "there is no node named " + printable(request.node, limits::name_chars)};
+    if (!request.power.empty() && request.power != "reboot" && request.power != "poweroff")
+        throw RequestError{"bad_request", "a node can be told to reboot or poweroff"};
+    const std::string id = node->record.id;
+    Effects effects;
+    if (!request.labels.empty() && !context_.cluster.set_labels(id, request.labels, effects))
+        throw RequestError{"full", "the labels of a node may have " +
+                                       std::to_string(limits::labels_bytes) + " bytes in all"};
+    const bool drain = request.drain.value_or(!request.power.empty());
+    if (request.drain || !request.power.empty()) {
+        std::optional<Instant> deadline;
+        if (drain && request.deadline_seconds > 0 && request.deadline_seconds < 1e9)
+            deadline =
+                Clock::now() + Duration(static_cast<std::int64_t>(request.deadline_seconds * 1e9));
+        context_.cluster.set_draining(id, drain, effects);
+        context_.jobs.on_drain(*node, deadline, effects);
+    }
+    if (request.clear_quarantine || (request.drain && !drain))
+        context_.cluster.quarantine(id, "", effects);
+    if (!request.power.empty()) context_.jobs.power(*node, request.power, effects);
+    co_await done(request.id, std::move(effects));
+}
+
+/// A consistent copy, as a blob that the client fetches; it is removed when the next one is made,
+/// or after a while.
+asio::awaitable<void> JobDesk::serve(MakeBackup request) {
+    const auto path = context_.options.folder / "backup.tar";
+    co_await context_.drop_backup();
+    const auto size = co_await context_.store.backup(path);
+    auto take = [&store = context_.blobs, path] {
+        auto blob = store.put_file(path);
+        std::error_code ignored;
+        std::filesystem::remove(path, ignored);
+        return blob;
+    };
+    const auto blob = co_await context_.files.run(std::move(take));
+    context_.backup_blob = blob;
+    context_.backup_made = Clock::now();
+    BackupMade answer;
+    answer.id = request.id;
+    answer.blob = blob;
+    answer.size = size;
+    connection_.send(answer);
+}
+
+}  // namespace rpic

@@ -1,0 +1,64 @@
+#include <set>
+
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "common/manifest.hpp"
+#include "common/sleep.hpp"
+#include "common/text.hpp"
+#include "master/context.hpp"
+
+/// What is too old, or too much, goes.
+namespace rpic {
+
+namespace {
+
+asio::awaitable<void> forget_jobs(Context& context) {
+    auto ended = co_await context.store.ended_jobs();
+    const auto ids = jobs_to_drop(std::move(ended), RetentionLimits{});
+    if (ids.empty()) co_return;
+    for (const auto id : ids) context.jobs.forget(id);
+    log_info("forgot " + std::to_string(ids.size()) + " old jobs");
+    StoreBatch batch;
+    batch.emplace_back(DropJobs{ids});
+    context.turns.record(std::move(batch));
+}
+
+/// Blobs that a job names, directly or inside a list of files, stay; of the others the least
+/// recently used go once all of them take too much.
+asio::awaitable<void> forget_blobs(Context& context) {
+    auto size = [&store = context.blobs] { return store.bytes(); };
+    const auto bytes = co_await context.files.run(std::move(size));
+    if (bytes <= limits::master_blob_bytes) co_return;
+    const auto named = co_await context.store.blobs_in_use();
+    auto evict = [&store = context.blobs, named] {
+        std::set<std::string> pinned(named.begin(), named.end());
+        for (const auto& blob : named) {
+            // What is no list of files fails here, and pins nothing but itself.
+            try {
+                const auto files = parse_manifest(store.read(blob, limits::manifest_bytes));
+                for (const auto& entry : files.entries) pinned.insert(entry.blob);
+            } catch (const std::exception&) {
+                continue;
+            }
+        }
+        return store.evict(limits::master_blob_bytes, pinned);
+    };
+    const auto left = co_await context.files.run(std::move(evict));
+    log_info("files of jobs take " + format_size(left) + " now, they took " + format_size(bytes));
+}
+
+}  // namespace
+
+asio::awaitable<void> keep_house(Context& context) {
+    const Duration interval = limits::housekeeping_interval;
+    for (;;) {
+        co_await sleep_for(interval);
+        co_await forget_jobs(context);
+        co_await forget_blobs(context);
+        if (!context.backup_blob.empty() &&
+            Clock::now() - context.backup_made > limits::backup_kept)
+            co_await context.drop_backup();
+    }
+}
+
+}  // namespace rpic

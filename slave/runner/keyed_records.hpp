@@ -1,0 +1,49 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "common/job_messages.hpp"
+#include "slave/runner/record_file.hpp"
+
+namespace rpic {
+
+/// One record for each of some attempts, in a file that is empty again once none is left, so that
+/// in quiet running nothing of it ever reaches the disk.
+class KeyedRecords {
+  public:
+    /// Reads what is there. Throws ConfigError.
+    explicit KeyedRecords(const std::filesystem::path& path);
+
+    /// False if the disk refuses; then errno says why.
+    bool add(const AttemptKey& key, std::string_view record);
+    void remove(const AttemptKey& key);
+
+    bool contains(const AttemptKey& key) const { return places_.contains(key); }
+    std::set<AttemptKey> keys() const;
+    /// A part of a record; empty if there is none.
+    std::string read(const AttemptKey& key, std::size_t offset, std::size_t size) const;
+    std::string read(const AttemptKey& key) const;
+
+    bool empty() const { return places_.empty(); }
+    /// Of the file, for fdatasync(2).
+    int descriptor() const { return file_.descriptor(); }
+
+  private:
+    struct Place {
+        std::int64_t offset = 0;  // of the whole entry, the key in front of it included
+        std::size_t head = 0;     // length of that
+        std::size_t size = 0;     // of the whole entry
+    };
+
+    void take(std::string_view entry, std::int64_t offset);
+    void shrink();
+
+    std::map<AttemptKey, Place> places_;
+    std::size_t live_bytes_ = 0;
+    RecordFile file_;
+};
+
+}  // namespace rpic

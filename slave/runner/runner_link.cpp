@@ -1,0 +1,251 @@
+#include "slave/runner/runner_link.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "common/files.hpp"
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "common/sleep.hpp"
+#include "common/version.hpp"
+#include "slave/runner/runner_start.hpp"
+
+namespace rpic {
+
+namespace asio = boost::asio;
+
+namespace {
+
+bool has_bytes(const std::filesystem::path& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && status.st_size > 0;
+}
+
+bool somebody_listens(const std::filesystem::path& folder) {
+    const int socket = connect_in(folder);
+    if (socket < 0) return false;
+    ::close(socket);
+    return true;
+}
+
+}  // namespace
+
+RunnerLink::RunnerLink(asio::any_io_executor executor, std::filesystem::path folder,
+                       std::filesystem::path program, std::string log_file)
+    : executor_(std::move(executor)),
+      folder_(std::move(folder)),
+      program_(std::move(program)),
+      log_file_(std::move(log_file)),
+      wanted_(executor_) {
+    make_private_folder(folder_);
+}
+
+bool RunnerLink::something_left() const {
+    return has_bytes(folder_ / "running") || has_bytes(folder_ / "spool") ||
+           somebody_listens(folder_);
+}
+
+asio::awaitable<void> RunnerLink::run(RunnerHandler& handler) {
+    auto seen = wanted_.count();
+    bool wanted = something_left();
+    for (;;) {
+        while (!wanted && waiting_.empty()) seen = co_await wanted_.wait(seen);
+        std::string reason;
+        bool unusable = false;
+        try {
+            const int socket = co_await connect();
+            co_await serve(socket, handler);
+        } catch (const DisconnectionError& error) {
+            reason = error.what();
+        } catch (const BadMessageError& error) {
+            reason = std::string("it sent ") + error.what();
+        } catch (const ConfigError& error) {
+            reason = error.what();
+            unusable = true;
+        }
+        gone(handler, reason);
+        if (unusable) {
+            log_rarely(Severity::error, "runner_unusable", folder_.string(), reason);
+            give_up_launches(handler, 0, reason);
+        }
+        wanted = something_left();
+        if (unusable && wanted) co_await sleep_for(limits::runner_retry);
+    }
+}
+
+/// Connects, and starts the program if nobody listens.
+asio::awaitable<int> RunnerLink::connect() {
+    const auto deadline = Clock::now() + limits::runner_start;
+    std::optional<RunnerStart> start;
+    Duration pause = std::chrono::milliseconds(1);
+    for (;;) {
+        const int socket = connect_in(folder_);
+        if (socket >= 0) {
+            if (peer_is_trusted(socket)) co_return socket;
+            ::close(socket);
+            throw ConfigError("another user listens on " + (folder_ / "socket").string());
+        }
+        if (!start)
+            start.emplace(program_.empty() ? find_runner() : program_, folder_, log_file_);
+        else if (start->ready())
+            start.reset();  // it listens now; if it has ended again already, another one starts
+        if (Clock::now() > deadline)
+            throw ConfigError("the runner does not answer within " +
+                              std::to_string(limits::runner_start.count()) + " s in " +
+                              folder_.string());
+        co_await sleep_for(pause);
+        pause = std::min<Duration>(pause * 2, std::chrono::milliseconds(50));
+    }
+}
+
+asio::awaitable<void> RunnerLink::serve(int socket, RunnerHandler& handler) {
+    LocalSocket local(executor_, boost::asio::local::stream_protocol(), socket);
+    LocalConnection connection(std::move(local));
+    connection_ = &connection;
+    std::exception_ptr failure;
+    try {
+        co_await attach(connection, handler);
+        for (;;) {
+            Frame frame;
+            while (connection.take_frame(frame)) dispatch(frame, handler);
+            co_await connection.receive();
+        }
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    connection_ = nullptr;
+    std::rethrow_exception(failure);
+}
+
+asio::awaitable<void> RunnerLink::attach(LocalConnection& connection, RunnerHandler& handler) {
+    Attach hello;
+    hello.version = version;
+    hello.protocol = runner_protocol_version;
+    connection.send(hello);
+    std::vector<RunnerAttempt> attempts;
+    for (bool more = true; more;) {
+        Frame frame;
+        while (!connection.take_frame(frame)) co_await connection.receive();
+        ParseArena arena;
+        auto message = decode<std::variant<Attached>>(open_envelope(frame.json, arena));
+        if (!message) throw BadMessageError("something else than its attempts");
+        auto& page = std::get<Attached>(*message);
+        for (auto& each : page.attempts) attempts.push_back(std::move(each));
+        if (attempts.size() > limits::runner_attempts + waiting_.size())
+            throw BadMessageError("more attempts than a runner has");
+        more = page.more;
+        pid_ = page.pid;
+    }
+    attached_ = true;
+    for (const auto& each : attempts) answered(each.key);
+    handler.on_attached(attempts);
+    send_waiting(attempts);
+}
+
+void RunnerLink::dispatch(const Frame& frame, RunnerHandler& handler) {
+    ParseArena arena;
+    auto message = decode<FromRunner>(open_envelope(frame.json, arena));
+    if (!message) return;
+    if (const auto* launched = std::get_if<Launched>(&*message)) {
+        answered(launched->key);
+        handler.on_launched(*launched);
+    } else if (const auto* ended = std::get_if<Ended>(&*message)) {
+        answered(ended->attempt.key);
+        handler.on_ended(ended->attempt, frame.raw);
+    } else if (const auto* output = std::get_if<AttemptOutput>(&*message)) {
+        handler.on_output(*output, frame.raw);
+    }
+}
+
+void RunnerLink::answered(const AttemptKey& key) {
+    const auto found = waiting_.find(key);
+    if (found == waiting_.end()) return;
+    waiting_bytes_ -= found->second.frame.size();
+    waiting_.erase(found);
+}
+
+/// Launches that no runner took, those of this moment included.
+void RunnerLink::send_waiting(const std::vector<RunnerAttempt>& known) {
+    std::set<AttemptKey> taken;
+    for (const auto& each : known) taken.insert(each.key);
+    for (auto& [key, launch] : waiting_) {
+        if (launch.sent || taken.contains(key)) continue;
+        launch.sent = true;
+        connection_->send_bytes(launch.frame);
+    }
+}
+
+void RunnerLink::gone(RunnerHandler& handler, const std::string& reason) {
+    for (auto& [key, launch] : waiting_) {
+        if (launch.sent) ++launch.deaths;
+        launch.sent = false;
+    }
+    if (attached_) {
+        attached_ = false;
+        pid_ = 0;
+        handler.on_runner_gone(reason);
+    }
+    give_up_launches(
+        handler, limits::runner_deaths,
+        std::to_string(limits::runner_deaths) + " runners ended while they started it: " + reason);
+}
+
+/// Answers the launches during which so many runners ended.
+void RunnerLink::give_up_launches(RunnerHandler& handler, int deaths, const std::string& reason) {
+    std::vector<AttemptKey> keys;
+    for (const auto& [key, launch] : waiting_)
+        if (launch.deaths >= deaths) keys.push_back(key);
+    for (const auto& key : keys) {
+        answered(key);
+        RunnerAttempt attempt;
+        attempt.key = attempt.report.key = key;
+        attempt.ended = true;
+        attempt.report.outcome = "node";
+        attempt.report.reason = reason;
+        handler.on_ended(attempt, {});
+    }
+}
+
+bool RunnerLink::send(const Launch& message) {
+    auto frame = encode(message);
+    if (frame.size() > limits::runner_frame_bytes) return false;
+    if (waiting_bytes_ + frame.size() > limits::outbox_hard_bytes) return false;
+    const auto [place, added] = waiting_.try_emplace(message.spec.key);
+    if (!added) return true;  // it is under way
+    waiting_bytes_ += frame.size();
+    place->second.frame = std::move(frame);
+    if (attached_) {
+        place->second.sent = true;
+        connection_->send_bytes(place->second.frame);
+    } else {
+        wanted_.notify();
+    }
+    return true;
+}
+
+template <class Message>
+void RunnerLink::send_if_attached(const Message& message) {
+    if (attached_) connection_->send(message);
+}
+
+void RunnerLink::send(const KillAttempts& message) {
+    send_if_attached(message);
+}
+
+void RunnerLink::send(const ForgetAttempts& message) {
+    send_if_attached(message);
+}
+
+void RunnerLink::send(const RenewLease& message) {
+    send_if_attached(message);
+}
+
+void RunnerLink::send(const ReadAttempt& message) {
+    send_if_attached(message);
+}
+
+}  // namespace rpic

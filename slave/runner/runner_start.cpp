@@ -1,0 +1,97 @@
+#include "slave/runner/runner_start.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "common/errors.hpp"
+#include "common/limits.hpp"
+#include "common/text.hpp"
+
+namespace rpic {
+
+std::filesystem::path find_runner() {
+    constexpr const char* name = "rpicluster-runner";
+    std::error_code error;
+    const auto beside = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / name;
+    if (::access(beside.c_str(), X_OK) == 0) return beside;
+    const char* path = std::getenv("PATH");
+    for (const auto& folder : split(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path, ':')) {
+        const auto candidate = std::filesystem::path(folder) / name;
+        if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    }
+    throw ConfigError("there is no rpicluster-runner beside this program (" + beside.string() +
+                      ") nor in PATH: no task can run here; install it there");
+}
+
+RunnerStart::RunnerStart(const std::filesystem::path& program, const std::filesystem::path& folder,
+                         const std::string& log_file)
+    : program_(program) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        throw ConfigError(std::string("cannot start the runner: ") + std::strerror(errno));
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+    posix_spawn_file_actions_adddup2(&actions, 0, 1);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    std::string words[] = {program.string(), "--background", "--folder",
+                           folder.string(),  "--log-file",   log_file};
+    char* arguments[] = {words[0].data(),
+                         words[1].data(),
+                         words[2].data(),
+                         words[3].data(),
+                         log_file.empty() ? nullptr : words[4].data(),
+                         words[5].data(),
+                         nullptr};
+    // Nothing of this program's environment reaches the runner or its tasks.
+    std::string path = "PATH=";
+    const char* own_path = std::getenv("PATH");
+    path += own_path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : own_path;
+    char* environment[] = {path.data(), nullptr};
+    const int error =
+        ::posix_spawn(&child_, words[0].c_str(), &actions, &attributes, arguments, environment);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    ::close(ends[1]);
+    complaints_ = ends[0];
+    if (error == 0) return;
+    ::close(complaints_);
+    throw ConfigError("cannot run " + program.string() + ": " + std::strerror(error) +
+                      "; no task can run here");
+}
+
+RunnerStart::~RunnerStart() {
+    // One that is still starting ends by itself, or listens; who waits for it does not matter.
+    if (child_ > 0) ::waitpid(child_, nullptr, WNOHANG);
+    ::close(complaints_);
+}
+
+bool RunnerStart::ready() {
+    int status = 0;
+    if (child_ > 0 && ::waitpid(child_, &status, WNOHANG) == 0) return false;
+    child_ = -1;
+    if (status == 0) return true;
+    char text[limits::text_chars];
+    const auto size = ::read(complaints_, text, sizeof text);
+    const std::string_view said(text, size > 0 ? static_cast<std::size_t>(size) : 0);
+    throw ConfigError(
+        program_.string() + " could not start: " +
+        (said.empty() ? "it ended at once" : printable(trim(said), limits::text_chars)));
+}
+
+}  // namespace rpic

@@ -1,0 +1,178 @@
+#include "slave/task_files.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "common/errors.hpp"
+#include "common/files.hpp"
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "common/sha256.hpp"
+#include "common/sleep.hpp"
+#include "slave/task_launch.hpp"
+
+namespace rpic {
+
+namespace {
+
+Owner owner_of(const TaskUser& user) {
+    Owner owner;
+    owner.uid = user.uid;
+    owner.gid = user.gid;
+    return owner;
+}
+
+/// What is being read of a file that is hashed, step by step.
+struct Hashing {
+    Sha256 sum;
+    std::int64_t offset = 0;
+    std::int64_t size = 0;
+};
+
+/// Goes on for limits::file_step_bytes; true at the end of the file.
+bool hash_more(const Descriptor& file, Hashing& state) {
+    std::string buffer(limits::chunk_bytes, '\0');
+    for (std::size_t done = 0; done < limits::file_step_bytes;) {
+        const auto count = ::pread(file.get(), buffer.data(), buffer.size(), state.offset);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) fail_file("read", "the output of a task");
+        if (count == 0) return true;
+        state.sum.update(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
+        state.offset += count;
+        done += static_cast<std::size_t>(count);
+    }
+    return false;
+}
+
+}  // namespace
+
+std::string outcome_of(const FileError& error) {
+    // A disk that is full or broken is this node's; a file that the master does not have, or that
+    // makes no sense, is the same everywhere.
+    return error.code == "full" || error.code == "failed" ? "node" : "cannot_execute";
+}
+
+TaskFiles::TaskFiles(const asio::any_io_executor& executor, const SlaveOptions& options)
+    : options_(options),
+      files_(executor),
+      bulk_(executor, files_),
+      cache_(options.folder / "cache", options.cache_bytes, executor, files_, bulk_) {
+    make_room_for_tasks();
+}
+
+/// The task user has to get through to its folder, and sees nothing else on the way.
+void TaskFiles::make_room_for_tasks() {
+    make_private_folder(options_.tasks);
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(options_.tasks, ignored))
+        left_.push_back(entry.path().filename().string());
+    if (!options_.task_user.isolated()) return;
+    for (const auto& folder : {options_.state, options_.tasks}) {
+        struct stat status {};
+        if (::stat(folder.c_str(), &status) != 0 || (status.st_mode & S_IXOTH) != 0) continue;
+        if (::chmod(folder.c_str(), (status.st_mode & 0777) | 0011) != 0)
+            throw ConfigError("cannot open " + folder.string() +
+                              " for the user of tasks: " + std::strerror(errno));
+    }
+}
+
+std::string TaskFiles::folder_of(const AttemptKey& key) const {
+    return (options_.tasks / folder_name(key)).string();
+}
+
+std::string TaskFiles::stdin_of(const AttemptKey& key) const {
+    const auto found = inputs_.find(key);
+    return found == inputs_.end() ? "" : found->second.stdin_file;
+}
+
+asio::awaitable<void> TaskFiles::prepare(AttemptKey key, std::shared_ptr<const NodeJob> job) {
+    const std::filesystem::path folder = folder_of(key);
+    const auto owner = owner_of(options_.task_user);
+    std::string trouble;
+    try {
+        co_await make_work_folder(files_, folder, owner);
+    } catch (const FileError& error) {
+        trouble = error.what();
+    }
+    // Whatever the disk says about a new and empty folder is about this node.
+    if (!trouble.empty()) throw FileError("failed", trouble);
+    if (!job->in.empty()) co_await place_inputs(files_, cache_, folder, job->in, owner);
+    if (job->stdin_blob.empty()) co_return;
+    std::vector<std::string> blobs = {job->stdin_blob};
+    auto pins = co_await cache_.hold(std::move(blobs));
+    Input input;
+    input.pins = std::make_shared<FileCache::Pins>(std::move(pins));
+    input.stdin_file = cache_.path_of(job->stdin_blob).string();
+    inputs_[key] = std::move(input);
+}
+
+asio::awaitable<std::string> TaskFiles::hash(std::shared_ptr<Descriptor> file) {
+    auto state = std::make_shared<Hashing>();
+    for (;;) {
+        auto step = [file, state] { return hash_more(*file, *state); };
+        const bool end = co_await files_.run(std::move(step));
+        if (end) break;
+    }
+    co_return state->sum.finish();
+}
+
+asio::awaitable<std::string> TaskFiles::bring_output(std::string file, std::string& trouble) {
+    for (;;) {
+        bool full = false;
+        try {
+            auto open = [file] {
+                auto opened = std::make_shared<Descriptor>(
+                    ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+                if (!*opened) fail_file("read", file);
+                return opened;
+            };
+            const auto opened = co_await files_.run(std::move(open));
+            struct stat status {};
+            if (::fstat(opened->get(), &status) != 0) fail_file("read", file);
+            const auto blob = co_await hash(opened);
+            co_await bulk_.put(opened, blob, status.st_size);
+            co_return blob;
+        } catch (const FileError& error) {
+            full = error.code == "full";
+            trouble = std::string("its output was lost: ") + error.what();
+        }
+        if (!full) co_return std::string();
+        trouble.clear();
+        co_await sleep_for(limits::collect_retry);
+    }
+}
+
+asio::awaitable<std::string> TaskFiles::bring_files(AttemptKey key,
+                                                    std::shared_ptr<const NodeJob> job,
+                                                    std::string& trouble) {
+    const std::filesystem::path folder = folder_of(key);
+    const auto owner = owner_of(options_.task_user);
+    for (;;) {
+        bool full = false;
+        try {
+            const auto collected = co_await collect_outputs(files_, bulk_, folder, job->out, owner);
+            for (const auto& one : collected.left_out)
+                trouble += (trouble.empty() ? "left behind: " : ", ") + one;
+            co_return collected.manifest;
+        } catch (const FileError& error) {
+            full = error.code == "full";
+            trouble = std::string("its files did not come back: ") + error.what();
+        }
+        if (!full) co_return std::string();
+        trouble.clear();
+        co_await sleep_for(limits::collect_retry);
+    }
+}
+
+asio::awaitable<void> TaskFiles::remove(std::string name) {
+    try {
+        co_await remove_folder(files_, options_.tasks / name);
+    } catch (const FileError& error) {
+        log_rarely(Severity::warning, "folder_stays", name, error.what());
+    }
+}
+
+}  // namespace rpic

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "slave/files/work_folder.hpp"
+#include "slave/options.hpp"
+
+namespace rpic {
+
+/// The files of this node's attempts: their work folders, what is put into them and what is brought
+/// home from them.
+class TaskFiles {
+  public:
+    TaskFiles(const asio::any_io_executor& executor, const SlaveOptions& options);
+
+    BulkLink& bulk() { return bulk_; }
+    std::string folder_of(const AttemptKey& key) const;
+    /// Where the standard input of a prepared attempt lies; empty: it has none.
+    std::string stdin_of(const AttemptKey& key) const;
+
+    /// Makes the work folder and fills it. Throws FileError; not_prepared_because() says whose
+    /// fault that is.
+    asio::awaitable<void> prepare(AttemptKey key, std::shared_ptr<const NodeJob> job);
+    /// The input of this attempt need not be kept any longer.
+    void let_inputs_go(const AttemptKey& key) { inputs_.erase(key); }
+
+    /// Brings an output file to the master; gives the blob. Waits while the master is away or has
+    /// no room. Empty if the file is not there any more.
+    asio::awaitable<std::string> bring_output(std::string file, std::string& trouble);
+    /// The same for the files that match the job's globs; gives the manifest.
+    asio::awaitable<std::string> bring_files(AttemptKey key, std::shared_ptr<const NodeJob> job,
+                                             std::string& trouble);
+
+    asio::awaitable<void> remove(std::string name);
+
+    /// Names of work folders that were there when the slave started.
+    const std::vector<std::string>& left() const { return left_; }
+
+  private:
+    void make_room_for_tasks();
+    asio::awaitable<std::string> hash(std::shared_ptr<Descriptor> file);
+
+    const SlaveOptions& options_;
+    FileThread files_;
+    BulkLink bulk_;
+    FileCache cache_;
+    std::vector<std::string> left_;
+    struct Input {
+        std::shared_ptr<FileCache::Pins> pins;  // of the cache, where the file is read from
+        std::string stdin_file;
+    };
+    std::map<AttemptKey, Input> inputs_;
+};
+
+/// The outcome of an attempt whose files could not be brought: `node` if another node may do
+/// better, `cannot_execute` if none can.
+std::string outcome_of(const FileError& error);
+
+}  // namespace rpic

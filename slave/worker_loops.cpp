@@ -1,0 +1,201 @@
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "common/sleep.hpp"
+#include "common/until_first_failure.hpp"
+#include "slave/power.hpp"
+#include "slave/worker_role.hpp"
+
+/// The acting half of WorkerRole: what takes time. Every loop looks its attempt up again after each
+/// wait, since the master may have changed its mind meanwhile.
+namespace rpic {
+
+asio::awaitable<void> WorkerRole::run() {
+    if (!runner_.something_left()) {
+        Effects effects;
+        attempts_.on_no_runner(Clock::now(), effects);
+        apply(std::move(effects));
+        remove_unknown_folders();
+    }
+    co_await until_first_failure(
+        runner_.run(*this), files_.bulk().run(), tick_loop(), report_loop(),
+        prepare_loop(to_prepare_), fetch_loops(limits::fetches_at_once),
+        collect_loops(limits::collections_at_once), remove_loop(), power_loop());
+}
+
+asio::awaitable<void> WorkerRole::tick_loop() {
+    auto seen = ticks_.count();
+    for (;;) {
+        const auto next = attempts_.next_tick();
+        if (!next) {
+            tick_loop_waits_ = true;
+            seen = co_await ticks_.wait(seen);
+            tick_loop_waits_ = false;
+            continue;
+        }
+        // What becomes due within one step shares a message.
+        const auto left = std::max<Duration>(*next - Clock::now(), limits::attempts_tick);
+        co_await sleep_for(left);
+        Effects effects;
+        attempts_.on_tick(Clock::now(), effects);
+        apply(std::move(effects));
+    }
+}
+
+asio::awaitable<void> WorkerRole::report_loop() {
+    auto seen = reports_.count();
+    for (;;) {
+        // Woken in a later turn of the loop, it sends what several ends of this turn have left.
+        seen = co_await reports_.wait(seen);
+        send_reports();
+        while (!reports_due_.empty()) {
+            // The master does not read as fast as tasks end.
+            co_await sleep_for(limits::attempts_tick);
+            send_reports();
+        }
+    }
+}
+
+asio::awaitable<void> WorkerRole::prepare_loop(Queue<AttemptKey>& queue) {
+    for (;;) {
+        const auto key = co_await queue.pop();
+        co_await prepare(key);
+    }
+}
+
+asio::awaitable<void> WorkerRole::fetch_loops(int count) {
+    if (count == 1)
+        co_await prepare_loop(to_fetch_);
+    else
+        co_await until_first_failure(prepare_loop(to_fetch_), fetch_loops(count - 1));
+}
+
+asio::awaitable<void> WorkerRole::prepare(AttemptKey key) {
+    const auto* attempt = attempts_.find(key);
+    if (attempt == nullptr) co_return;  // given back before anything was made
+    std::string outcome;
+    std::string reason;
+    const auto job = attempt->job;
+    try {
+        co_await files_.prepare(key, job);
+    } catch (const FileError& error) {
+        outcome = outcome_of(error);
+        reason = error.what();
+    }
+    Effects effects;
+    if (outcome.empty()) {
+        attempts_.on_prepared(Clock::now(), key, effects);
+    } else {
+        log_rarely(Severity::warning, "task_not_prepared", outcome,
+                   "cannot prepare " + folder_name(key) + ": " + reason);
+        attempts_.on_not_prepared(Clock::now(), key, outcome, reason, effects);
+    }
+    apply(std::move(effects));
+}
+
+asio::awaitable<void> WorkerRole::collect_loop() {
+    for (;;) {
+        const auto key = co_await to_collect_.pop();
+        co_await collect(key);
+    }
+}
+
+asio::awaitable<void> WorkerRole::collect_loops(int count) {
+    if (count == 1)
+        co_await collect_loop();
+    else
+        co_await until_first_failure(collect_loop(), collect_loops(count - 1));
+}
+
+asio::awaitable<void> WorkerRole::collect(AttemptKey key) {
+    NodeAttempts::Collected collected;
+    const auto* attempt = attempts_.find(key);
+    if (attempt != nullptr && attempt->phase == NodeAttempts::Phase::collecting) {
+        const auto job = attempt->job;
+        const auto output_file = attempt->output_file;
+        const bool brings_files = attempt->brings_files();
+        std::string output_trouble;
+        std::string files_trouble;
+        if (!output_file.empty())
+            collected.output_blob = co_await files_.bring_output(output_file, output_trouble);
+        if (brings_files && attempts_.find(key) != nullptr)
+            collected.files = co_await files_.bring_files(key, job, files_trouble);
+        collected.trouble = output_trouble;
+        if (!output_trouble.empty() && !files_trouble.empty()) collected.trouble += "; ";
+        collected.trouble += files_trouble;
+    }
+    attempt = attempts_.find(key);
+    if (attempt != nullptr && attempt->has_inline_output()) {
+        collected.output_here = outputs_.contains(key);
+        if (!collected.output_here) collected.output_here = co_await read_output(key);
+    }
+    Effects effects;
+    attempts_.on_collected(key, collected, effects);
+    apply(std::move(effects));
+    let_output_go_unless_wanted(key);
+}
+
+/// Reads an inline output back from the runner into memory; false if the runner has lost it.
+asio::awaitable<bool> WorkerRole::read_output(AttemptKey key) {
+    auto seen = reports_sent_.count();
+    while (reports_bytes_ > limits::held_output_bytes) seen = co_await reports_sent_.wait(seen);
+    std::string records;
+    for (;;) {
+        const auto offset = static_cast<std::int64_t>(records.size());
+        const auto piece = co_await runner_output_.read(key, offset, false);
+        records += piece.records;
+        if (!piece.known || records.size() > limits::chunk_bytes) co_return false;
+        if (piece.complete || piece.records.empty()) break;
+    }
+    outputs_[key] = std::move(records);
+    co_return true;
+}
+
+asio::awaitable<void> WorkerRole::remove_loop() {
+    for (;;) {
+        const auto name = co_await to_remove_.pop();
+        co_await files_.remove(name);
+    }
+}
+
+asio::awaitable<void> WorkerRole::power_loop() {
+    for (;;) {
+        const auto command = co_await power_commands_.pop();
+        co_await run_power_command(command);
+    }
+}
+
+asio::awaitable<std::optional<OutputPiece>> WorkerRole::answer(ReadOutput question) {
+    AttemptKey key;
+    key.job = question.job;
+    key.task = question.task;
+    key.attempt = question.attempt;
+    const auto* attempt =
+        question.attempt == 0 ? attempts_.find_newest(key.job, key.task) : attempts_.find(key);
+    if (attempt == nullptr) co_return std::nullopt;
+    OutputPiece piece;
+    key = attempt->key;
+    piece.answer.id = question.id;
+    piece.answer.attempt = key.attempt;
+    piece.answer.offset = question.offset;
+    co_await until_first_failure(find_output(key, question, piece), sleep_for(limits::output_wait));
+    co_return piece;
+}
+
+asio::awaitable<void> WorkerRole::find_output(AttemptKey key, ReadOutput question,
+                                              OutputPiece& piece) {
+    auto seen = changed_.count();
+    for (;;) {
+        const auto* attempt = attempts_.find(key);
+        if (attempt == nullptr) co_return;  // acknowledged: the master has all of it
+        const bool ended = attempt->phase == NodeAttempts::Phase::ended;
+        if (attempt->by_runner && (ended || attempt->phase >= NodeAttempts::Phase::running)) break;
+        piece.answer.complete = ended;
+        if (ended || !question.wait) co_return;
+        seen = co_await changed_.wait(seen);
+    }
+    const auto found = co_await runner_output_.read(key, question.offset, question.wait);
+    piece.answer.complete = found.complete || !found.known;
+    piece.bytes = found.records;
+}
+
+}  // namespace rpic

@@ -1,0 +1,142 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "slave/core/attempts.hpp"
+#include "slave/identity.hpp"
+#include "slave/options.hpp"
+#include "slave/role.hpp"
+#include "slave/runner/runner_link.hpp"
+#include "slave/runner_output.hpp"
+#include "slave/task_files.hpp"
+#include "slave/task_launch.hpp"
+
+namespace rpic {
+
+/// The slave that runs tasks: brings together the master's orders, the runner and the disk. What is
+/// to be done is decided by NodeAttempts; here it is done. Until the first order comes there is
+/// neither a runner nor a helper thread nor a second connection.
+class WorkerRole : public Role, private RunnerHandler {
+  public:
+    /// `runner_program` as for RunnerLink.
+    WorkerRole(const asio::any_io_executor& executor, const SlaveOptions& options,
+               const Identity& identity, Holding capacity,
+               std::filesystem::path runner_program = {});
+
+    void on_joined(Connection& link, const HostPort& master, const Welcome& welcome) override;
+    void perform_action(Connection& link, const Vitals& vitals) override;
+    void on_message(const ToNode& message) override;
+    void on_disconnected(std::string_view master, std::string_view reason) override;
+    asio::awaitable<void> run() override;
+
+  private:
+    using Effects = NodeAttempts::Effects;
+    using Attempt = NodeAttempts::Attempt;
+
+    /// Attempts that wait for one of a number of loops to take care of them.
+    template <class Item>
+    struct Queue {
+        explicit Queue(const asio::any_io_executor& executor) : filled(executor) {}
+        void push(Item item) {
+            items.push_back(std::move(item));
+            filled.notify();
+        }
+        asio::awaitable<Item> pop() {
+            auto seen = filled.count();
+            while (items.empty()) seen = co_await filled.wait(seen);
+            Item item = std::move(items.front());
+            items.pop_front();
+            co_return item;
+        }
+        std::deque<Item> items;
+        Wakeup filled;
+    };
+
+    // What the master says.
+    void take(const StartTasks& orders);
+    void take(const StopAttempts& stop);
+    void take(const AckAttempts& ack);
+    void take(const DropJob& drop);
+    void take(const Resynced& answer);
+    void take(const HeartbeatAck& ack);
+    void take(const OpenBulk&);
+    void take(const Power& power);
+    template <class Other>
+    void take(const Other&) {}
+
+    // What the runner says.
+    void on_attached(const std::vector<RunnerAttempt>& attempts) override;
+    void on_launched(const Launched& message) override;
+    void on_ended(const RunnerAttempt& attempt, std::string_view output) override;
+    void on_output(const AttemptOutput& message, std::string_view records) override;
+    void on_runner_gone(const std::string& reason) override;
+
+    // Effects of the decisions.
+    void apply(Effects effects);
+    void carry_out(const NodeAttempts::Prepare& effect, Effects& more);
+    void carry_out(const NodeAttempts::Launch& effect, Effects& more);
+    void carry_out(const NodeAttempts::Kill& effect, Effects& more);
+    void carry_out(const NodeAttempts::Collect& effect, Effects& more);
+    void carry_out(const NodeAttempts::DropOutput& effect, Effects& more);
+    void carry_out(const NodeAttempts::Forget& effect, Effects& more);
+    void carry_out(const NodeAttempts::RemoveFolder& effect, Effects& more);
+    void carry_out(const NodeAttempts::ExtendLease& effect, Effects& more);
+    void carry_out(const NodeAttempts::SendResync& effect, Effects& more);
+    void carry_out(const NodeAttempts::SendStarted& effect, Effects& more);
+    void carry_out(const NodeAttempts::SendRetracted& effect, Effects& more);
+    void carry_out(const NodeAttempts::SendReport& effect, Effects& more);
+    void carry_out(const NodeAttempts::EndLink& effect, Effects& more);
+    void refuse_launch(const AttemptKey& key, const std::string& outcome, const std::string& reason,
+                       Effects& more);
+    void let_output_go_unless_wanted(const AttemptKey& key);
+    void remove_unknown_folders();
+    void send_reports();
+
+    asio::awaitable<void> tick_loop();
+    asio::awaitable<void> report_loop();
+    asio::awaitable<void> prepare_loop(Queue<AttemptKey>& queue);
+    asio::awaitable<void> fetch_loops(int count);
+    asio::awaitable<void> collect_loop();
+    asio::awaitable<void> collect_loops(int count);
+    asio::awaitable<void> remove_loop();
+    asio::awaitable<void> power_loop();
+    asio::awaitable<void> prepare(AttemptKey key);
+    asio::awaitable<void> collect(AttemptKey key);
+    asio::awaitable<bool> read_output(AttemptKey key);
+    asio::awaitable<std::optional<OutputPiece>> answer(ReadOutput question);
+    asio::awaitable<void> find_output(AttemptKey key, ReadOutput question, OutputPiece& piece);
+
+    const SlaveOptions& options_;
+    const Identity& identity_;
+    asio::any_io_executor executor_;
+    NodeAttempts attempts_;
+    TaskSurroundings surroundings_;
+    TaskFiles files_;
+    RunnerLink runner_;
+    RunnerOutput runner_output_;
+    Connection* link_ = nullptr;
+    std::map<std::int64_t, Instant> beats_sent_;  // sequence -> when, without an answer so far
+    std::map<AttemptKey, std::string> outputs_;   // inline ones of attempts that have ended
+    struct Due {
+        AttemptKey key;
+        std::string output;
+    };
+    std::deque<Due> reports_due_;
+    std::size_t reports_bytes_ = 0;  // of their outputs
+    Queue<AttemptKey> to_prepare_;   // without files to fetch: these wait for nobody
+    Queue<AttemptKey> to_fetch_;
+    Queue<AttemptKey> to_collect_;
+    Queue<std::string> to_remove_;
+    Queue<std::string> power_commands_;
+    Wakeup changed_;       // the attempts
+    Wakeup ticks_;         // there is a time to wait for
+    Wakeup reports_;       // there are reports to be sent
+    Wakeup reports_sent_;  // there is room for more of them
+    bool tick_loop_waits_ = false;
+    bool runner_known_ = false;
+};
+
+}  // namespace rpic

@@ -1,0 +1,449 @@
+#include <cmath>
+
+#include "common/limits.hpp"
+#include "test/async/runner_bench.hpp"
+
+using namespace rpic;
+using namespace rpic::test;
+
+namespace {
+
+/// A process id that a task wrote into a file.
+pid_t pid_in(FakeSlave& slave, const RunnerFolder& folder, const std::string& name) {
+    slave.until([&] { return folder.text_of(name).ends_with('\n'); });
+    return std::stoi(folder.text_of(name));
+}
+
+int open_descriptors(pid_t pid) {
+    int count = 0;
+    for ([[maybe_unused]] const auto& each :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd"))
+        ++count;
+    return count;
+}
+
+void write_file(const std::filesystem::path& path, const std::string& text, int mode = 0755) {
+    std::ofstream(path) << text;
+    ::chmod(path.c_str(), static_cast<mode_t>(mode));
+}
+
+}  // namespace
+
+TEST_CASE("a task's exit code and both streams come back", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto spec = folder.shell("echo out; echo err >&2; exit 7");
+    const auto report = slave.run(spec);
+    CHECK(report.outcome == "exited");
+    CHECK(report.exit_code == 7);
+    CHECK_FALSE(report.signal.has_value());
+    CHECK(stream_of(slave.outputs[spec.key], OutputStream::out) == "out\n");
+    CHECK(stream_of(slave.outputs[spec.key], OutputStream::err) == "err\n");
+    CHECK(report.output_bytes == static_cast<std::int64_t>(slave.outputs[spec.key].size()));
+    CHECK(slave.ended[spec.key].context == spec.context);
+    CHECK(slave.launched.contains(spec.key));
+    CHECK(report.max_rss_bytes > 0);
+    CHECK(report.duration_seconds > 0);
+}
+
+TEST_CASE("a task that dies by a signal says by which", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto report = slave.run(folder.shell("kill -SEGV $$"));
+    CHECK(report.outcome == "signalled");
+    CHECK(report.signal == SIGSEGV);
+    CHECK_FALSE(report.exit_code.has_value());
+}
+
+TEST_CASE("a task sees its environment, folder and input, and nothing of the runner's",
+          "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    write_file(folder.path / "input", "from a file\n");
+    auto spec = folder.shell(
+        "cat; pwd; echo $NAME; env | grep -c .; ls /proc/self/fd | wc -l;"
+        "cat /proc/self/oom_score_adj; grep SigBlk /proc/self/status; grep SigIgn "
+        "/proc/self/status; ps -o sid= $$");
+    spec.env["NAME"] = "value";
+    spec.stdin_file = (folder.path / "input").string();
+    slave.run(spec);
+    const auto text = stream_of(slave.outputs[spec.key], OutputStream::out);
+    const auto sid = std::to_string(slave.launched[spec.key]);
+    CHECK(text.starts_with("from a file\n" + folder.path.string() + "\nvalue\n"));
+    // The three streams and the folder that ls reads.
+    CHECK(text.find("\n4\n500\n") != std::string::npos);
+    CHECK(text.find("SigBlk:\t0000000000000000\n") != std::string::npos);
+    // The C library ignores two signals of its own in what it starts; that may go on.
+    const auto ignored = std::stoull(text.substr(text.find("SigIgn:\t") + 8), nullptr, 16);
+    CHECK((ignored & ~(std::uint64_t{3} << 31)) == 0);
+    CHECK(text.find(sid) != std::string::npos);
+}
+
+TEST_CASE("a task runs as the user that it is given", "[runner]") {
+    if (::geteuid() != 0) return;
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    auto spec = folder.shell("id -u; id -g; id -G");
+    ::chmod(folder.path.c_str(), 0755);
+    spec.uid = 12345;
+    spec.gid = 23456;
+    spec.groups = {34567};
+    slave.run(spec);
+    CHECK(stream_of(slave.outputs[spec.key], OutputStream::out) == "12345\n23456\n23456 34567\n");
+}
+
+TEST_CASE("what cannot be executed is reported with a plain reason", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto file = [&](const std::string& name) { return (folder.path / name).string(); };
+    const auto outcome = [&](const std::string& command) {
+        auto spec = folder.program({command});
+        spec.env["PATH"] = folder.path.string() + ":/bin";
+        return slave.run(spec);
+    };
+    auto report = outcome("no-such-command");
+    CHECK(report.outcome == "not_found");
+    CHECK(report.exit_code == 127);
+    CHECK(report.reason == "no-such-command is not in PATH on this node");
+    CHECK(report.duration_seconds == 0);
+
+    write_file(file("plain"), "text\n", 0644);
+    report = outcome(file("plain"));
+    CHECK(report.outcome == "cannot_execute");
+    CHECK(report.exit_code == 126);
+    CHECK(report.reason == file("plain") + " is not executable: chmod +x it");
+
+    write_file(file("script"), "#!/no/such/interpreter -x\n");
+    report = outcome("script");
+    CHECK(report.outcome == "cannot_execute");
+    CHECK(report.reason ==
+          file("script") + " is a script for /no/such/interpreter, which is not on this node");
+
+    std::string foreign("\177ELF\2\1\1", 7);
+    foreign.resize(64);
+    foreign[16] = 2;
+    foreign[18] = static_cast<char>(0xf3);  // RISC-V
+    foreign[20] = 1;
+    write_file(file("foreign"), foreign);
+    report = outcome(file("foreign"));
+    CHECK(report.outcome == "cannot_execute");
+    CHECK(report.reason.starts_with(file("foreign") + " is a program for riscv64, this node is "));
+
+    report = outcome(folder.path.string());
+    CHECK(report.reason == folder.path.string() + " is a folder, not a program");
+
+    auto spec = folder.shell("true");
+    spec.cwd = "/no/such/folder";
+    CHECK(slave.run(spec).outcome == "cannot_execute");
+    spec = folder.shell("true");
+    spec.folder = file("gone");
+    CHECK(slave.run(spec).outcome == "node");
+}
+
+TEST_CASE("a script without an interpreter line runs as in a shell", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    write_file(folder.path / "script", "echo \"$1\"\n");
+    const auto spec = folder.program({(folder.path / "script").string(), "argument"});
+    CHECK(slave.run(spec).exit_code == 0);
+    CHECK(stream_of(slave.outputs[spec.key], OutputStream::out) == "argument\n");
+}
+
+TEST_CASE("large and binary output goes to a file, whole", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto spec = folder.shell("head -c 3000000 /dev/zero; printf '\\r\\377end'");
+    const auto report = slave.run(spec);
+    const auto& ended = slave.ended[spec.key];
+    CHECK(slave.outputs[spec.key].empty());
+    REQUIRE_FALSE(ended.output_file.empty());
+    CHECK(std::filesystem::file_size(ended.output_file) ==
+          static_cast<std::size_t>(report.output_bytes));
+    const auto text = stream_of(slave.read_all(spec.key), OutputStream::out);
+    CHECK(text == std::string(3000000, '\0') + "\r\377end");
+    slave.forget(spec.key);
+    slave.until([&] { return !std::filesystem::exists(ended.output_file); });
+}
+
+TEST_CASE("output beyond its limit is dropped, and a note says how much", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto spec = folder.shell("head -c 100000000 /dev/zero");
+    const auto report = slave.run(spec);
+    CHECK(report.exit_code == 0);
+    CHECK(report.output_bytes <= static_cast<std::int64_t>(limits::output_bytes));
+    CHECK(report.output_bytes > static_cast<std::int64_t>(limits::output_bytes) - 4096);
+    const auto note = stream_of(slave.read_all(spec.key), OutputStream::note);
+    CHECK(note.find("of output were dropped: an attempt may print 64M") != std::string::npos);
+}
+
+TEST_CASE("a reader is told as output comes, and when all was seen", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto spec = folder.shell("echo one; while [ ! -e go ]; do sleep 0.02; done; echo two");
+    slave.start(spec);
+    ReadAttempt read;
+    read.id = 1000;
+    read.key = spec.key;
+    read.wait = true;
+    slave.link.send(read);
+    slave.until([&] { return slave.answer.id == 1000; });
+    CHECK(stream_of(slave.answer_records, OutputStream::out) == "one\n");
+    CHECK_FALSE(slave.answer.complete);
+    write_file(folder.path / "go", "");
+    CHECK(stream_of(slave.read_all(spec.key), OutputStream::out) == "one\ntwo\n");
+    read.id = 1001;
+    read.key = {99, 99, 99};
+    slave.link.send(read);
+    slave.until([&] { return slave.answer.id == 1001; });
+    CHECK_FALSE(slave.answer.known);
+}
+
+TEST_CASE("a time limit ends a task, also one that ignores TERM or is stopped", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const std::string command =
+        GENERATE("sleep 1000", "trap '' TERM; while :; do sleep 0.1; done", "kill -STOP $$");
+    auto spec = folder.shell(command);
+    spec.time_limit_seconds = 0.2;
+    const auto report = slave.run(spec);
+    CHECK(report.outcome == "time_limit");
+    CHECK(report.signal.has_value());
+    CHECK(report.duration_seconds >= 0.2);
+}
+
+TEST_CASE("an order ends a task with the outcome that it names", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto spec = folder.shell("trap 'echo asked; exit 3' TERM; echo ready; sleep 1000 & wait");
+    slave.start(spec);
+    ReadAttempt read;
+    read.id = 1;
+    read.key = spec.key;
+    read.wait = true;
+    slave.link.send(read);
+    slave.until([&] { return slave.answer.id == 1; });
+    KillAttempts order;
+    order.attempts = {spec.key};
+    order.outcome = "killed";
+    order.reason = "cancelled";
+    slave.link.send(order);
+    slave.until([&] { return slave.ended.contains(spec.key); });
+    const auto& report = slave.ended[spec.key].report;
+    CHECK(report.outcome == "killed");
+    CHECK(report.reason == "cancelled");
+    CHECK(report.exit_code == 3);
+    CHECK(stream_of(slave.outputs[spec.key], OutputStream::out) == "ready\nasked\n");
+}
+
+TEST_CASE("what a task leaves behind is killed", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    // A plain child, one in a session of its own, and one that its parent has left, each without
+    // the task's output.
+    const std::string quiet = " </dev/null >/dev/null 2>&1";
+    const std::string command = GENERATE("sleep 1000 & echo $! >pid",
+                                         "setsid sh -c 'trap \"\" TERM; echo $$ >pid; "
+                                         "while :; do sleep 1; done' &",
+                                         "(setsid sh -c 'echo $$ >pid; exec sleep 1000' &)");
+    const bool holds_output = GENERATE(true, false);
+    const auto spec =
+        folder.shell((holds_output ? "{ " + command + "\n}" : "{ " + command + "\n}" + quiet) +
+                     "\nwhile [ ! -s pid ]; do sleep 0.01; done");
+    CHECK(slave.run(spec).exit_code == 0);
+    slave.forget(spec.key);
+    const pid_t left = pid_in(slave, folder, "pid");
+    slave.until([&] { return !lives(left); });
+}
+
+TEST_CASE("a task that multiplies is killed whole", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    // Two hundred generations, each in a session of its own, that never pause.
+    write_file(folder.path / "bomb",
+               "#!/bin/sh\ntrap '' TERM\nsetsid \"$0\" $(($1 + 1)) &\n"
+               "[ $1 -lt 200 ] || sleep 1000\nsleep 1000\n");
+    auto spec = folder.program({(folder.path / "bomb").string(), "1"});
+    spec.time_limit_seconds = 0.5;
+    spec.grace_seconds = 0;
+    CHECK(slave.run(spec).outcome == "time_limit");
+    const auto bombs = [&] {
+        int count = 0;
+        for (const auto& each : list_processes()) {
+            std::ifstream file("/proc/" + std::to_string(each.pid) + "/cmdline");
+            const std::string line{std::istreambuf_iterator<char>(file), {}};
+            count += line.find((folder.path / "bomb").string()) != std::string::npos;
+        }
+        return count;
+    };
+    slave.until([&] { return bombs() == 0; });
+}
+
+TEST_CASE("memory beyond what was asked for ends a task with these words", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    auto spec = folder.shell("x=$(head -c 200000000 /dev/zero | tr '\\0' x); sleep 1000");
+    spec.memory_bytes = 50 * 1024 * 1024;
+    const auto report = slave.run(spec);
+    CHECK(report.outcome == "memory");
+    CHECK(report.reason.ends_with("50M that it asked for"));
+}
+
+TEST_CASE("a lease that nobody renews ends its attempt, a renewed one does not", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    auto spec = folder.shell("sleep 1000");
+    spec.stop_after_seconds = 0.6;
+    slave.start(spec);
+    const auto began = Clock::now();
+    RenewLease renewal;
+    renewal.sent_at_ns = (began + std::chrono::hours(1)).time_since_epoch().count();
+    slave.link.send(renewal);  // a time to come counts for nothing
+    slave.until([&] {
+        if (Clock::now() - began < std::chrono::milliseconds(1500)) {
+            renewal.sent_at_ns = Clock::now().time_since_epoch().count();
+            slave.link.send(renewal);
+        }
+        return slave.ended.contains(spec.key);
+    });
+    const auto& report = slave.ended[spec.key].report;
+    CHECK(report.outcome == "lease");
+    CHECK(report.duration_seconds >= 1.4);
+}
+
+TEST_CASE("tasks outlive their slave, and the next one adopts them with all output", "[runner]") {
+    RunnerFolder folder;
+    auto spec = folder.shell("echo one; while [ ! -e go ]; do sleep 0.02; done; echo two; exit 5");
+    auto done = folder.shell("echo done");
+    {
+        FakeSlave slave(folder.runner_path());
+        slave.run(done);
+        slave.start(spec);
+    }
+    FakeSlave slave(folder.runner_path());
+    slave.until([&] { return slave.attached == 1; });
+    REQUIRE(slave.listed.size() == 2);
+    CHECK_FALSE(slave.listed[spec.key].ended);
+    CHECK(slave.listed[spec.key].context == spec.context);
+    CHECK(slave.listed[done.key].ended);
+    CHECK(slave.listed[done.key].report.exit_code == 0);
+    CHECK(stream_of(slave.read_all(done.key), OutputStream::out) == "done\n");
+    write_file(folder.path / "go", "");
+    slave.until([&] { return slave.ended.contains(spec.key); });
+    CHECK(slave.ended[spec.key].report.exit_code == 5);
+    CHECK(stream_of(slave.outputs[spec.key], OutputStream::out) == "one\ntwo\n");
+}
+
+TEST_CASE("a new slave takes the place of the old one", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave first(folder.runner_path());
+    const auto spec = folder.shell("sleep 1000");
+    first.start(spec);
+    FakeSlave second(folder.runner_path());
+    second.until([&] { return second.attached == 1; });
+    CHECK(second.listed.contains(spec.key));
+    first.until([&] { return first.gone == 1; });
+}
+
+TEST_CASE("a runner that was killed takes its tasks along, and the next one says so", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto over = folder.shell("echo kept; exit 4");
+    slave.run(over);
+    const auto spec = folder.shell(
+        "setsid sh -c 'echo $$ >escaped; exec sleep 1000' & echo $$ >first; sleep 1000");
+    slave.start(spec);
+    const pid_t first = pid_in(slave, folder, "first");
+    const pid_t escaped = pid_in(slave, folder, "escaped");
+    folder.stop(SIGKILL);
+    slave.until([&] { return slave.attached == 2; });
+    CHECK(slave.gone == 1);
+    CHECK_FALSE(lives(first));
+    CHECK_FALSE(lives(escaped));
+    REQUIRE(slave.listed.contains(spec.key));
+    CHECK(slave.listed[spec.key].ended);
+    CHECK(slave.listed[spec.key].report.outcome == "runner");
+    CHECK(slave.listed[spec.key].context == spec.context);
+    REQUIRE(slave.listed.contains(over.key));
+    CHECK(slave.listed[over.key].report.exit_code == 4);
+    CHECK(stream_of(slave.read_all(over.key), OutputStream::out) == "kept\n");
+}
+
+TEST_CASE("launches are carried out whatever happens to runners", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    std::vector<LaunchSpec> specs;
+    for (int i = 0; i < 40; ++i) specs.push_back(folder.shell("echo x >>ledger"));
+    slave.run(specs[0]);
+    for (std::size_t i = 1; i < specs.size(); ++i) slave.launch(specs[i]);
+    ::kill(folder.runner(), SIGKILL);
+    slave.until([&] {
+        return std::all_of(specs.begin(), specs.end(), [&](const LaunchSpec& each) {
+            return slave.ended.contains(each.key) ||
+                   (slave.listed.contains(each.key) && slave.listed[each.key].ended);
+        });
+    });
+}
+
+TEST_CASE("a runner that is told to stop ends its tasks and writes that down", "[runner]") {
+    RunnerFolder folder;
+    const auto spec = folder.shell("sleep 1000");
+    {
+        FakeSlave slave(folder.runner_path());
+        slave.start(spec);
+    }
+    folder.stop(SIGTERM);
+    FakeSlave slave(folder.runner_path());
+    slave.until([&] { return slave.attached == 1; });
+    CHECK(slave.listed[spec.key].report.outcome == "runner");
+    slave.forget(spec.key);
+    slave.until([&] { return !slave.link.something_left(); });
+}
+
+TEST_CASE("a torn end of the spool is dropped, what is before it is kept", "[runner]") {
+    RunnerFolder folder;
+    const auto first = folder.shell("exit 1");
+    const auto second = folder.shell("exit 2");
+    {
+        FakeSlave slave(folder.runner_path());
+        slave.run(first);
+        slave.run(second);
+    }
+    folder.stop(SIGTERM);
+    const auto spool = folder.runner_path() / "spool";
+    std::filesystem::resize_file(spool, std::filesystem::file_size(spool) - 3);
+    FakeSlave slave(folder.runner_path());
+    slave.until([&] { return slave.attached == 1; });
+    REQUIRE(slave.listed.size() == 1);
+    CHECK(slave.listed[first.key].report.exit_code == 1);
+    const auto third = folder.shell("exit 3");
+    CHECK(slave.run(third).exit_code == 3);
+}
+
+TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto first = folder.shell("true");
+    slave.run(first);
+    slave.forget(first.key);
+    slave.until([&] { return !slave.link.something_left(); });
+    const int before = open_descriptors(folder.runner());
+    for (int i = 0; i < 30; ++i) {
+        const auto spec = folder.shell(i % 3 == 0 ? "head -c 100000 /dev/zero" : "echo x");
+        slave.run(spec);
+        slave.forget(spec.key);
+    }
+    for (int i = 0; i < 5; ++i) slave.run(folder.program({"no-such-command"}));
+    for (const auto& [key, ended] : slave.ended) slave.forget(key);
+    slave.until([&] { return !slave.link.something_left(); });
+    CHECK(open_descriptors(folder.runner()) == before);
+    CHECK(std::filesystem::is_empty(folder.runner_path() / "output"));
+}
+
+TEST_CASE("without a program to start, launches fail with that reason", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path(), "/no/such/rpicluster-runner");
+    const auto report = slave.run(folder.shell("true"));
+    CHECK(report.outcome == "node");
+    CHECK(report.reason.find("/no/such/rpicluster-runner") != std::string::npos);
+}

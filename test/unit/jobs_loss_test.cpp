@@ -1,0 +1,277 @@
+#include "test/unit/jobs_world.hpp"
+
+using namespace rpic;
+using namespace rpic::test;
+
+namespace {
+
+AttemptState has(AttemptKey key, const std::string& state) {
+    AttemptState told;
+    told.key = key;
+    told.state = state;
+    return told;
+}
+
+}  // namespace
+
+TEST_CASE("keep: the task of a lost node runs elsewhere; the first success wins", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    world.place();
+    world.worker("b", 2);
+    world.beat({2});
+    world.disconnect(1);
+    CHECK(world.effects().empty());
+    world.pass(20s);
+    CHECK(world.effects() == Lines{"(attempt_lost)", "task 1.0 [1@a]"});
+    world.place();
+    CHECK(world.effects() == Lines{"task 1.0 [1@a 2@b]", "start 1.0#2 on 2"});
+
+    // The node comes back and its attempt still runs: both may go on.
+    world.connect("a", 3);
+    CHECK(world.resync(3, {has({1, 0, 1}, "running")}) == Lines{"1.0#1 adopt"});
+    CHECK(world.effects().empty());
+    world.ended(3, {1, 0, 1}, 0, "exited", "first");
+    CHECK(world.effects() == Lines{"stop 1.0#2 on 2: superseded", "drop task 1.0",
+                                   "result 1.0 done #1 first", "job 1 ended", "ended 1",
+                                   "(job_ended)", "ack 1.0#1 on 3"});
+    world.ended(2, {1, 0, 2}, 0, "exited", "second");
+    CHECK(world.effects() == Lines{"ack 1.0#2 on 2"});
+    CHECK(world.jobs.counters().late_results == 1);
+}
+
+TEST_CASE("A failure ends only its own attempt while another lives", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    world.place();
+    world.worker("b", 2);
+    world.beat({2});
+    world.disconnect(1);
+    world.pass(20s);
+    world.place();
+    world.connect("a", 3);
+    world.resync(3, {has({1, 0, 1}, "running")});
+    world.ended(3, {1, 0, 1}, 1);
+    CHECK(world.effects() == Lines{"task 1.0 [2@b]", "ack 1.0#1 on 3"});
+    CHECK(world.state(1) == "running");
+    world.ended(2, {1, 0, 2}, 0);
+    CHECK(world.state(1) == "done");
+}
+
+TEST_CASE("No task has more than two live attempts; the oldest gives way", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    world.place();
+    world.disconnect(1);
+    world.pass(20s);
+    world.worker("b", 2);
+    world.place();
+    world.disconnect(2);
+    world.pass(20s);
+    world.worker("c", 3);
+    world.place();
+    CHECK(world.effects() == Lines{"task 1.0 [2@b 3@c]", "start 1.0#3 on 3"});
+    world.connect("a", 4);
+    CHECK(world.resync(4, {has({1, 0, 1}, "running")}) == Lines{"1.0#1 kill"});
+    world.connect("b", 5);
+    CHECK(world.resync(5, {has({1, 0, 2}, "ended")}) == Lines{"1.0#2 adopt"});
+}
+
+TEST_CASE("stop: the task runs again only once the lease has certainly ended", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    auto spec = world.spec();
+    spec.on_disconnect = "stop";
+    spec.lost_after_seconds = 60;
+    world.submit(spec);
+    world.place();
+    CHECK(node_job(*world.jobs.find(1), "amd64").stop_after_seconds < 60 * 0.96);
+    world.worker("b", 2);
+    world.beat({2});
+    world.disconnect(1);
+    world.pass(59s);
+    world.place();
+    CHECK(world.effects().empty());
+    world.pass(2s);
+    world.place();
+    CHECK(world.effects() == Lines{"task 1.0 [2@b]", "start 1.0#2 on 2"});
+}
+
+TEST_CASE("stop: a node that comes back in time keeps its task, and the old deadline is void",
+          "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.worker("b", 2, 0);
+    auto spec = world.spec();
+    spec.on_disconnect = "stop";
+    spec.lost_after_seconds = 60;
+    world.submit(spec);
+    world.place();
+    world.beat({});
+    world.disconnect(1);
+    world.pass(40s);
+    world.connect("a", 3);
+    CHECK(world.resync(3, {has({1, 0, 1}, "running")}) == Lines{"1.0#1 adopt"});
+    world.disconnect(3);
+    world.pass(30s);
+    CHECK(world.jobs.find(1)->active.at(0).live.size() == 1);
+    world.pass(31s);
+    CHECK(world.jobs.find(1)->active.at(0).live.empty());
+}
+
+TEST_CASE("What a node does not list after its return is run again at once", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    world.place();
+    world.disconnect(1);
+    world.connect("a", 2);
+    CHECK(world.resync(2, {}).empty());
+    CHECK(world.effects() == Lines{"task 1.0 []"});
+    world.place();
+    CHECK(world.effects() == Lines{"task 1.0 [2@a]", "start 1.0#2 on 2"});
+}
+
+TEST_CASE("A task that takes nodes with it is stopped as poison", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.worker("b", 2);
+    world.beat({1, 2});
+    world.submit(world.spec());
+    for (int death = 1; death <= limits::poison_deaths; ++death) {
+        world.place();
+        REQUIRE(world.jobs.find(1)->active.size() == 1);
+        const auto& attempt = world.jobs.find(1)->active.at(0).live.front();
+        const SessionId session = attempt.node == "a" ? 1 : 2;
+        world.ended(session, {1, 0, death}, 0, "runner");
+        if (death < limits::poison_deaths) {
+            CHECK(world.state(1) == "queued");
+            world.pass(1s);
+        }
+    }
+    CHECK(world.state(1) == "failed");
+}
+
+TEST_CASE("Loss does not consume retries", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    world.place();
+    for (SessionId session = 2; session < 8; ++session) {
+        world.disconnect(session - 1);
+        world.connect("a", session);
+        world.resync(session, {});
+        world.place();
+    }
+    CHECK(world.state(1) == "running");
+    world.ended(7, {1, 0, 7}, 0);
+    CHECK(world.state(1) == "done");
+}
+
+TEST_CASE("Draining retracts what waits and moves what still runs at the deadline", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec("1-2"));
+    world.place();
+    world.beat({1});
+    Effects effects;
+    world.cluster.set_draining("a", true, effects);
+    world.jobs.on_drain(*world.cluster.find("a"), world.at() + 5s, effects);
+    Lines lines;
+    for (const auto& effect : effects) lines.push_back(words_of(effect));
+    CHECK(lines == Lines{"(node_draining)", "save a", "retract 1.2#1 on 1: retracted"});
+    world.retracted(1, {1, 2, 1});
+    world.place();
+    CHECK(world.effects().empty());
+    world.pass(5s);
+    CHECK(world.effects() == Lines{"stop 1.1#1 on 1: drained"});
+    world.ended(1, {1, 1, 1}, 0, "killed");
+    CHECK(world.effects() == Lines{"task 1.0 []", "ack 1.1#1 on 1"});
+    CHECK(world.state(1) == "queued");
+}
+
+TEST_CASE("A node reboots once it is empty", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    world.place();
+    Effects effects;
+    world.cluster.set_draining("a", true, effects);
+    effects.clear();
+    world.jobs.power(*world.cluster.find("a"), "reboot", effects);
+    CHECK(effects.empty());
+    world.ended(1, {1, 0, 1});
+    CHECK(world.effects().back() == "reboot on 1");
+}
+
+TEST_CASE("A node on which tasks fail that succeed elsewhere gets no more work", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.worker("b", 2);
+    world.beat({1, 2});
+    auto spec = world.spec("1-30");
+    spec.retries = 2;
+    spec.on_disconnect = "stop";
+    world.submit(spec);
+    for (int round = 0; round < 40 && world.state(1) != "done"; ++round) {
+        world.place();
+        const auto active = world.jobs.find(1)->active;
+        for (const auto& [position, task] : active)
+            for (const auto& attempt : task.live)
+                world.ended(attempt.node == "a" ? 1 : 2, {1, position + 1, attempt.number},
+                            attempt.node == "a" ? 1 : 0);
+        world.pass(1s);
+    }
+    CHECK(world.state(1) == "done");
+    CHECK_FALSE(world.cluster.find("a")->record.quarantine.empty());
+    CHECK(world.jobs.counters().quarantines == 1);
+}
+
+TEST_CASE("After a master restart everything is as it was", "[jobs]") {
+    JobsWorld before;
+    before.worker("a", 1, 2);
+    auto spec = before.spec("1-5");
+    before.submit(spec);
+    JobsWorld after;
+    after.connect("a", 9);
+    after.disconnect(9);
+    JobStatus status;
+    status.id = 1;
+    status.submitter = "ann";
+    status.first = 1;
+    status.size = 5;
+    after.jobs.restore(status, std::make_shared<const JobSpec>(spec),
+                       {TaskState::done, TaskState::queued, TaskState::failed});
+    TaskRecord record;
+    record.job = 1;
+    record.position = 1;
+    record.last_attempt = 3;
+    record.live = {{3, "a", 0}};
+    after.jobs.restore(record);
+    Effects effects;
+    after.jobs.restored(after.now, effects);
+    CHECK(effects.empty());
+    const auto& job = *after.jobs.find(1);
+    CHECK(job.count(TaskState::done) == 1);
+    CHECK(job.count(TaskState::failed) == 1);
+    CHECK(job.count(TaskState::running) == 1);
+    CHECK(job.count(TaskState::queued) == 2);
+    after.connect("a", 1, 2);
+    CHECK(after.resync(1, {has({1, 2, 3}, "running"), has({1, 2, 2}, "ended"),
+                           has({1, 1, 1}, "running"), has({8, 1, 1}, "running")}) ==
+          Lines{"1.2#3 adopt", "1.2#2 ack", "1.1#1 kill", "8.1#1 kill"});
+    after.place();
+    CHECK(after.effects() ==
+          Lines{"task 1.3 [1@a]", "start 1.4#1 on 1", "task 1.4 [1@a]", "start 1.5#1 on 1 ahead"});
+}
+
+TEST_CASE("After a restored backup no attempt number is given again", "[jobs]") {
+    JobsWorld world(3, 2000);
+    world.worker("a", 1);
+    CHECK(world.submit(world.spec()) == 2000);
+    world.place();
+    CHECK(world.effects() == Lines{"task 2000.0 [2000001@a]", "start 2000.0#2000001 on 1"});
+}
