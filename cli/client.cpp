@@ -68,8 +68,7 @@ Client::Client(const Credentials& credentials)
     : target_(credentials.master),
       tls_(credentials.key),
       master_(format_host_port(credentials.master.host, credentials.master.port)) {
-    if (!run<bool>(open(), limits::request_time))
-        throw UnreachableError("the master at " + master_ + " does not answer");
+    connect();
 }
 
 asio::awaitable<bool> Client::open() {
@@ -124,7 +123,8 @@ asio::awaitable<Reply> Client::receive() {
 void Client::throw_failure(const Reply& reply) {
     if (const auto* failed = std::get_if<Failed>(&reply.message))
         throw RequestFailedError(failed->code, failed->reason);
-    throw UnreachableError("the master sent an answer that does not belong to the question");
+    throw RequestFailedError("bad_request",
+                             "the master sent an answer that does not belong to the question");
 }
 
 std::optional<Reply> Client::wait_for(std::int64_t id, Duration patience) {
@@ -150,17 +150,28 @@ Reply Client::reply_to(std::int64_t id, Duration patience) {
     throw UnreachableError("the master at " + master_ + " does not answer");
 }
 
+/// Connects within limits::request_time; else there is no connection, not even a part of one.
+void Client::connect() {
+    try {
+        if (run<bool>(open(), limits::request_time)) return;
+    } catch (...) {
+        connection_.reset();
+        throw;
+    }
+    connection_.reset();
+    throw UnreachableError("the master at " + master_ + " does not answer");
+}
+
 void Client::reconnect(Duration patience) {
     const auto deadline = Clock::now() + patience;
     bool said = false;
     Duration ceiling = limits::reconnect_first;
     for (;;) {
-        std::string reason = "the master at " + master_ + " does not answer";
+        std::string reason;
         try {
-            if (run<bool>(open(), limits::request_time)) {
-                if (said) std::fprintf(stderr, "rpicluster: the master is back\n");
-                return;
-            }
+            connect();
+            if (said) std::fprintf(stderr, "rpicluster: the master is back\n");
+            return;
         } catch (const UnreachableError& error) {
             reason = error.what();
         }

@@ -130,6 +130,7 @@ class Client {
     void pause(Duration duration);
 
   private:
+    void connect();
     asio::awaitable<bool> open();
     asio::awaitable<Reply> receive();
     [[noreturn]] static void throw_failure(const Reply& reply);

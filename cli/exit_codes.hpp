@@ -8,7 +8,7 @@
 namespace rpic::exit_code {
 
 inline constexpr int own_error = 125;    // of run, exec, wait and map
-inline constexpr int detached = 125;     // Ctrl-C, or nobody reads the output: the job goes on
+inline constexpr int left_alone = 125;   // Ctrl-C, or nobody reads the output: the job goes on
 inline constexpr int interrupted = 130;  // Ctrl-C twice: the job is cancelled
 inline constexpr int time_limit = 124;   // as timeout(1)
 inline constexpr int many_failed = 101;  // more than 100 tasks failed

@@ -26,7 +26,7 @@ struct FoldedOutput {
 /// was cut is equal to nothing.
 std::vector<FoldedOutput> fold_outputs(const std::vector<NodeOutput>& outputs);
 
-/// "pi1,pi[3-4] (3):", and why there is a code other than 0.
+/// "pi[1,3,4] (3):", and why there is a code other than 0.
 std::string fold_header(const FoldedOutput& folded);
 
 }  // namespace rpic

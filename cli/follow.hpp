@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <string>
@@ -14,10 +15,18 @@ namespace rpic {
 /// Does something until the connection holds for it, and gives what it returns.
 template <class Step>
 auto across_restarts(Client& client, const Step& step) {
+    Duration pause{};
     for (;;) {
+        const auto began_at = Clock::now();
         try {
             return step();
         } catch (const UnreachableError&) {
+            // A connection that ends at once each time must not be tried as fast as that goes.
+            const bool at_once = Clock::now() - began_at < limits::reconnect_early_max;
+            if (at_once) client.pause(pause);
+            pause = at_once ? std::min<Duration>(2 * pause + limits::reconnect_first,
+                                                 limits::reconnect_early_max)
+                            : Duration{};
             client.reconnect();
         }
     }

@@ -11,6 +11,7 @@ namespace rpic {
 namespace {
 
 constexpr Duration second_thoughts = std::chrono::seconds(2);
+constexpr Duration cancel_patience = std::chrono::seconds(10);  // for a master that is away
 
 /// The user has pressed Ctrl-C.
 int leave(Client& client, const std::string& job, const Console& console) {
@@ -19,12 +20,17 @@ int leave(Client& client, const std::string& job, const Console& console) {
                 "\" ends it (as Ctrl-C again does now)");
     try {
         client.pause(second_thoughts);
-        return exit_code::detached;
+        return exit_code::left_alone;
     } catch (const InterruptedError&) {
     }
     CancelJobs request;
     request.jobs = job;
-    client.ask<Done>(request);
+    try {
+        client.ask<Done>(request);
+    } catch (const UnreachableError&) {
+        client.reconnect(cancel_patience);
+        client.ask<Done>(request);
+    }
     console.say("job " + job + " is cancelled");
     return exit_code::interrupted;
 }
@@ -73,7 +79,7 @@ int stay_with(Client& client, const std::string& job, const Console& console,
     } catch (const OutputClosedError&) {
         console.say("nobody reads the output; job " + job + " goes on: \"rpicluster cancel " + job +
                     "\" ends it");
-        return exit_code::detached;
+        return exit_code::left_alone;
     }
 }
 
