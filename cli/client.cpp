@@ -64,11 +64,13 @@ asio::awaitable<void> Client::open(const Credentials& credentials) {
     const auto* welcome = std::get_if<Welcome>(&answer);
     if (welcome == nullptr) throw BadMessageError("no welcome");
     welcome_ = *welcome;
+    connection_->set_frame_limits(limits::control_frame_bytes, limits::raw_tail_bytes);
 }
 
 /// The next message of the master; its refusals become errors.
 asio::awaitable<ToClient> Client::receive() {
     const Frame frame = co_await connection_->next_frame();
+    raw_ = frame.raw;
     ParseArena arena;
     const auto envelope = open_envelope(frame.json, arena);
     auto message = decode<ToClient>(envelope);

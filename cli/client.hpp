@@ -41,6 +41,22 @@ class Client {
         return std::get<Answer>(next_answer());
     }
 
+    /// Sends a request whose answer is taken later: several may be under way, and are answered in
+    /// their order. `raw` goes behind the frame.
+    template <class Request>
+    void ask_ahead(Request request, std::string_view raw = {}) {
+        request.id = ++requests_;
+        connection_->send(request, raw);
+    }
+
+    /// The answer to the oldest of them, and what came behind its frame.
+    template <class Answer>
+    Answer take_answer(std::string* raw = nullptr) {
+        auto answer = std::get<Answer>(next_answer());
+        if (raw != nullptr) *raw = std::move(raw_);
+        return answer;
+    }
+
     /// All items of an answer that comes in pages; `list` is the member that holds them.
     template <class Answer, class Items, class Request>
     Items ask_all(Request request, Items Answer::*list) {
@@ -67,6 +83,7 @@ class Client {
     std::string master_;
     std::optional<Connection> connection_;
     Welcome welcome_;
+    std::string raw_;  // behind the last frame
     std::int64_t requests_ = 0;
 };
 

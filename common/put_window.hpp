@@ -21,7 +21,6 @@ class PutWindow {
         if (done_ || lost_step_ || (asking_ && ahead_ > 0)) return false;
         return ahead_ < limits::chunks_ahead && (asking_ || next_ < size_ || ahead_ == 0);
     }
-    bool waits() const { return ahead_ > 0; }
 
     /// Where the next part begins, and its length: 0 for the question how much is there.
     std::int64_t offset() const { return asking_ ? size_ : next_; }

@@ -1,0 +1,212 @@
+#include "common/blob_store.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <functional>
+
+#include "common/clock.hpp"
+#include "common/limits.hpp"
+#include "test/temporary_folder.hpp"
+
+using namespace rpic;
+using test::noise;
+
+namespace {
+
+constexpr auto part = static_cast<std::int64_t>(limits::chunk_bytes);
+
+/// Puts parts from `offset` on until `end`; gives what the last answer said.
+std::int64_t put(BlobStore& store, const std::string& blob, const std::string& bytes,
+                 std::int64_t offset, std::int64_t end) {
+    const auto size = static_cast<std::int64_t>(bytes.size());
+    std::int64_t received = 0;
+    for (; offset < end; offset += part) {
+        const auto count = static_cast<std::size_t>(std::min(part, end - offset));
+        received = store.put_chunk(
+            blob, size, offset,
+            std::string_view(bytes).substr(static_cast<std::size_t>(offset), count));
+    }
+    return received;
+}
+
+std::string code_of(const std::function<void()>& work) {
+    try {
+        work();
+    } catch (const FileError& error) {
+        return error.code;
+    }
+    return "nothing";
+}
+
+void age(const BlobStore& store, const std::string& blob, std::int64_t seconds) {
+    const timespec past{wall_seconds() - seconds, 0};
+    const timespec times[] = {past, past};
+    REQUIRE(::utimensat(AT_FDCWD, store.path_of(blob).c_str(), times, 0) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("a blob that is put in parts is read back in parts, and not before it is whole",
+          "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path() / "blobs");
+    const auto bytes = noise(3 * limits::chunk_bytes + 17);
+    const auto size = static_cast<std::int64_t>(bytes.size());
+    const auto blob = sha256_hex(bytes);
+    CHECK(put(store, blob, bytes, 0, 2 * part) == 2 * part);
+    CHECK_FALSE(store.has(blob));
+    CHECK(code_of([&] { store.get_chunk(blob, 0); }) == "not_found");
+    CHECK(put(store, blob, bytes, 2 * part, size) == size);
+    CHECK(store.has(blob));
+    std::string read;
+    while (static_cast<std::int64_t>(read.size()) < size) {
+        const auto piece = store.get_chunk(blob, static_cast<std::int64_t>(read.size()));
+        CHECK(piece.size == size);
+        REQUIRE_FALSE(piece.bytes.empty());
+        read += piece.bytes;
+    }
+    CHECK(read == bytes);
+    CHECK(store.bytes() == size);
+    struct stat status {};
+    REQUIRE(::stat(store.path_of(blob).c_str(), &status) == 0);
+    CHECK((status.st_mode & 0777) == 0400);
+    CHECK(std::filesystem::is_empty(folder.path() / "blobs/incoming"));
+}
+
+TEST_CASE("an upload goes on where it was, also in another run of the program", "[blobs]") {
+    test::TemporaryFolder folder;
+    const auto bytes = noise(3 * limits::chunk_bytes + 17);
+    const auto size = static_cast<std::int64_t>(bytes.size());
+    const auto blob = sha256_hex(bytes);
+    BlobStore first(folder.path());
+    put(first, blob, bytes, 0, 2 * part);
+    BlobStore second(folder.path());
+    CHECK(second.bytes() == 2 * part);
+    SECTION("asked for by an empty part at the end") {
+        CHECK(second.put_chunk(blob, size, size, "") == 2 * part);
+    }
+    SECTION("told to who sends another part than the next") {
+        const auto last = bytes.substr(3 * limits::chunk_bytes);
+        CHECK(second.put_chunk(blob, size, 3 * part, last) == 2 * part);
+    }
+    CHECK(put(second, blob, bytes, 2 * part, size) == size);
+    CHECK(second.has(blob));
+    CHECK(second.bytes() == size);
+    CHECK(second.put_chunk(blob, size, size, "") == size);
+}
+
+TEST_CASE("a part at 0 starts an upload anew", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto bytes = noise(2 * limits::chunk_bytes);
+    const auto blob = sha256_hex(bytes);
+    const auto wrong = noise(limits::chunk_bytes, 2);
+    CHECK(store.put_chunk(blob, 2 * part, 0, wrong) == part);
+    CHECK(put(store, blob, bytes, 0, 2 * part) == 2 * part);
+    CHECK(store.has(blob));
+    CHECK(store.bytes() == 2 * part);
+}
+
+TEST_CASE("what has another hash than announced is thrown away", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto blob = sha256_hex("hello");
+    CHECK(code_of([&] { store.put_chunk(blob, 5, 0, "hallo"); }) == "conflict");
+    CHECK_FALSE(store.has(blob));
+    CHECK(store.bytes() == 0);
+    CHECK(store.put_chunk(blob, 5, 0, "hello") == 5);
+    CHECK(store.has(blob));
+}
+
+TEST_CASE("an empty file is a blob too", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto blob = sha256_hex("");
+    CHECK(store.put_chunk(blob, 0, 0, "") == 0);
+    CHECK(store.has(blob));
+    CHECK(store.get_chunk(blob, 0).bytes.empty());
+}
+
+TEST_CASE("requests that make no sense are refused", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto blob = sha256_hex("hello");
+    CHECK(code_of([&] { store.has("../../etc/passwd"); }) == "bad_request");
+    CHECK(code_of([&] { store.put_chunk("x", 5, 0, "hello"); }) == "bad_request");
+    CHECK(code_of([&] { store.put_chunk(blob, 5, 1, "hello"); }) == "bad_request");
+    CHECK(code_of([&] { store.put_chunk(blob, -1, 0, ""); }) == "bad_request");
+    CHECK(code_of([&] { store.put_chunk(blob, limits::blob_bytes + 1, 0, "x"); }) == "bad_request");
+    CHECK(code_of([&] { store.put_chunk(blob, 5, -3, "x"); }) == "bad_request");
+    store.put_bytes("hello");
+    CHECK(code_of([&] { store.get_chunk(blob, 6); }) == "bad_request");
+    CHECK(code_of([&] { store.get_chunk(blob, -1); }) == "bad_request");
+    CHECK(code_of([&] { store.put_chunk(blob, 6, 0, "hello!"); }) == "bad_request");
+}
+
+TEST_CASE("a disk that has to keep more free than it has takes nothing", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path(), std::int64_t{1} << 60);
+    CHECK(code_of([&] { store.put_chunk(sha256_hex("hello"), 5, 0, "hello"); }) == "full");
+    CHECK(code_of([&] { store.put_bytes("hello"); }) == "full");
+    CHECK(store.bytes() == 0);
+}
+
+TEST_CASE("the longest unused blobs make room, pinned ones stay", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto old = store.put_bytes(noise(1000, 1));
+    const auto older = store.put_bytes(noise(1000, 2));
+    const auto pinned = store.put_bytes(noise(1000, 3));
+    const auto fresh = store.put_bytes(noise(1000, 4));
+    age(store, old, 10'000);
+    age(store, older, 20'000);
+    age(store, pinned, 30'000);
+    CHECK(store.evict(4000, {}) == 4000);
+    CHECK(store.evict(2500, {pinned}) == 2000);
+    CHECK(store.missing({old, older, pinned, fresh}) == std::vector{old, older});
+    CHECK(store.evict(0, {pinned}) == 1000);
+    CHECK(BlobStore(folder.path()).bytes() == 1000);
+}
+
+TEST_CASE("the use of a blob is noted, but at most once an hour", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto blob = store.put_bytes("hello");
+    const auto used_at = [&] { return store.list().at(0).used_at; };
+    age(store, blob, 1800);
+    const auto before = used_at();
+    store.has(blob);
+    CHECK(used_at() == before);
+    age(store, blob, 4000);
+    store.has(blob);
+    CHECK(used_at() > before);
+    age(store, blob, -4000);
+    store.has(blob);
+    CHECK(used_at() <= wall_seconds());
+}
+
+TEST_CASE("a file of this machine becomes a blob in steps", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path() / "blobs");
+    const auto bytes = noise(limits::file_step_bytes + 1000);
+    test::write_text(folder.path() / "file", bytes);
+    CHECK(store.put_file(folder.path() / "file") == sha256_hex(bytes));
+    CHECK(store.put_file(folder.path() / "file") == sha256_hex(bytes));
+    CHECK(store.bytes() == static_cast<std::int64_t>(bytes.size()));
+    CHECK(test::read_text(store.path_of(sha256_hex(bytes))) == bytes);
+    CHECK(std::filesystem::is_empty(folder.path() / "blobs/incoming"));
+}
+
+TEST_CASE("more uploads at once than are kept open all come to their end", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    std::vector<std::string> files;
+    for (unsigned i = 0; i < limits::partial_blobs + 8; ++i)
+        files.push_back(noise(limits::chunk_bytes + 10, i + 1));
+    for (const auto& bytes : files) put(store, sha256_hex(bytes), bytes, 0, part);
+    for (const auto& bytes : files) put(store, sha256_hex(bytes), bytes, part, part + 10);
+    for (const auto& bytes : files) CHECK(store.has(sha256_hex(bytes)));
+}
