@@ -42,6 +42,7 @@ struct Attempt {
     std::optional<Instant> kill_began;
     Duration grace{};
     std::int64_t max_tree_bytes = 0;  // resident, when it was too much
+    bool gave_up = false;             // some of it cannot be killed
     std::string outcome;              // of an order; empty: what the first process says
     std::string reason;
 };

@@ -106,7 +106,13 @@ int start(int argc, char** argv) {
     // Orphans of tasks become children of the runner, who sees their end.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     std::optional<FolderLock> lock;
-    take_lock(options.folder, lock);
+    try {
+        take_lock(options.folder, lock);
+    } catch (const AlreadyRunningError&) {
+        // Whoever starts one in the background wants that there is one.
+        if (line.background) return exit_code::ok;
+        throw;
+    }
     boost::asio::io_context io(1);
     Runner runner(io.get_executor(), options);
     runner.listen();

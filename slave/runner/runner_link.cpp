@@ -11,6 +11,7 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/sleep.hpp"
+#include "common/text.hpp"
 #include "common/version.hpp"
 #include "slave/runner/runner_start.hpp"
 
@@ -137,6 +138,11 @@ asio::awaitable<void> RunnerLink::attach(LocalConnection& connection, RunnerHand
         for (auto& each : page.attempts) attempts.push_back(std::move(each));
         if (attempts.size() > limits::runner_attempts + waiting_.size())
             throw BadMessageError("more attempts than a runner has");
+        if (page.protocol != runner_protocol_version)
+            throw ConfigError("the runner (process " + std::to_string(page.pid) +
+                              ") is of version " + printable(page.version, limits::name_chars) +
+                              ", which this slave does not understand: it ends with its tasks, or "
+                              "with SIGTERM");
         more = page.more;
         pid_ = page.pid;
     }

@@ -104,8 +104,7 @@ bool Runner::open_streams(Attempt& attempt, const LaunchSpec& spec, int (&stream
             return false;
         }
         streams[which + 1] = ends[1];
-        ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
-        attempt.pipes[which].emplace(executor_, ends[0]);
+        attempt.pipes[which].emplace(executor_, ends[0]);  // does not block from its first wait on
     }
     return true;
 }
@@ -280,7 +279,10 @@ void Runner::end(Attempt& attempt) {
     ended.report = report_of(attempt, Clock::now());
     if (attempt.output.in_file()) ended.output_file = attempt.output.path().string();
     const auto output = attempt.output.in_memory();
-    groups_.give_back(std::move(attempt.group));
+    if (attempt.gave_up)
+        attempt.group.reset();
+    else
+        groups_.give_back(std::move(attempt.group));
     by_pid_.erase(attempt.pid);
     running_.erase(key);
     keep(std::move(ended), output);

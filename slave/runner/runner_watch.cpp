@@ -189,6 +189,7 @@ void Runner::sweep(Attempt& attempt, Instant now) {
          "): the kernel does not let it go");
     attempt.reason += attempt.reason.empty() ? "" : "; ";
     attempt.reason += "some of its processes could not be killed";
+    attempt.gave_up = true;
     end(attempt);
 }
 

@@ -152,7 +152,7 @@ std::unique_ptr<TaskGroup> TaskGroups::take() {
 }
 
 void TaskGroups::give_back(std::unique_ptr<TaskGroup> group) {
-    if (group && !root_.empty() && !group->populated()) free_.push_back(std::move(group));
+    if (group && !root_.empty()) free_.push_back(std::move(group));
 }
 
 }  // namespace rpic

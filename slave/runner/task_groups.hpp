@@ -52,6 +52,7 @@ class TaskGroups {
 
     /// An empty group; null if there can be none here.
     std::unique_ptr<TaskGroup> take();
+    /// It must be empty.
     void give_back(std::unique_ptr<TaskGroup> group);
 
     /// The kernel refused to start a process in one: no more of them.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 
+#include "common/clock.hpp"
 #include "common/output.hpp"
 #include "slave/runner/processes.hpp"
 #include "slave/runner/runner_link.hpp"
@@ -128,6 +129,7 @@ class RunnerFolder {
         path = pattern;
     }
     ~RunnerFolder() {
+        stop(SIGTERM);  // so that it takes its cgroups away
         stop(SIGKILL);
         std::error_code ignored;
         std::filesystem::remove_all(path, ignored);
@@ -150,6 +152,16 @@ class RunnerFolder {
         while (runner() > 0 && Clock::now() < deadline) ::usleep(2000);
     }
     std::filesystem::path runner_path() const { return path / "runner"; }
+
+    /// A program that is the runner without cgroups, as on machines where it may have none.
+    std::string without_groups() const {
+        const auto own = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+        const auto script = path / "runner-without-groups";
+        std::ofstream(script) << "#!/bin/sh\nexec " << (own / "rpicluster-runner").string()
+                              << " --cgroups none \"$@\"\n";
+        ::chmod(script.c_str(), 0755);
+        return script.string();
+    }
 
     /// A shell command as an attempt of its own.
     LaunchSpec shell(const std::string& command) { return program({"/bin/sh", "-c", command}); }

@@ -62,7 +62,8 @@ TEST_CASE("a task sees its environment, folder and input, and nothing of the run
     write_file(folder.path / "input", "from a file\n");
     auto spec = folder.shell(
         "cat; pwd; echo $NAME; env | grep -c .; ls /proc/self/fd | wc -l;"
-        "cat /proc/self/oom_score_adj; grep -E 'Sig(Blk|Ign)' /proc/self/status; ps -o sid= $$");
+        "cat /proc/self/oom_score_adj; grep SigBlk /proc/self/status; grep SigIgn "
+        "/proc/self/status; ps -o sid= $$");
     spec.env["NAME"] = "value";
     spec.stdin_file = (folder.path / "input").string();
     slave.run(spec);
@@ -71,7 +72,10 @@ TEST_CASE("a task sees its environment, folder and input, and nothing of the run
     CHECK(text.starts_with("from a file\n" + folder.path.string() + "\nvalue\n"));
     // The three streams and the folder that ls reads.
     CHECK(text.find("\n4\n500\n") != std::string::npos);
-    CHECK(text.find("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n") != std::string::npos);
+    CHECK(text.find("SigBlk:\t0000000000000000\n") != std::string::npos);
+    // The C library ignores two signals of its own in what it starts; that may go on.
+    const auto ignored = std::stoull(text.substr(text.find("SigIgn:\t") + 8), nullptr, 16);
+    CHECK((ignored & ~(std::uint64_t{3} << 31)) == 0);
     CHECK(text.find(sid) != std::string::npos);
 }
 
@@ -170,7 +174,7 @@ TEST_CASE("output beyond its limit is dropped, and a note says how much", "[runn
     CHECK(report.output_bytes <= static_cast<std::int64_t>(limits::output_bytes));
     CHECK(report.output_bytes > static_cast<std::int64_t>(limits::output_bytes) - 4096);
     const auto note = stream_of(slave.read_all(spec.key), OutputStream::note);
-    CHECK(note.find("of output were dropped: an attempt may print 64.0M") != std::string::npos);
+    CHECK(note.find("of output were dropped: an attempt may print 64M") != std::string::npos);
 }
 
 TEST_CASE("a reader is told as output comes, and when all was seen", "[runner]") {
@@ -197,7 +201,8 @@ TEST_CASE("a reader is told as output comes, and when all was seen", "[runner]")
 
 TEST_CASE("a time limit ends a task, also one that ignores TERM or is stopped", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     const std::string command =
         GENERATE("sleep 1000", "trap '' TERM; while :; do sleep 0.1; done", "kill -STOP $$");
     auto spec = folder.shell(command);
@@ -210,7 +215,8 @@ TEST_CASE("a time limit ends a task, also one that ignores TERM or is stopped", 
 
 TEST_CASE("an order ends a task with the outcome that it names", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     const auto spec = folder.shell("trap 'echo asked; exit 3' TERM; echo ready; sleep 1000 & wait");
     slave.start(spec);
     ReadAttempt read;
@@ -234,7 +240,8 @@ TEST_CASE("an order ends a task with the outcome that it names", "[runner]") {
 
 TEST_CASE("what a task leaves behind is killed", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     // A plain child, one in a session of its own, and one that its parent has left, each without
     // the task's output.
     const std::string quiet = " </dev/null >/dev/null 2>&1";
@@ -254,7 +261,8 @@ TEST_CASE("what a task leaves behind is killed", "[runner]") {
 
 TEST_CASE("a task that multiplies is killed whole", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     // Two hundred generations, each in a session of its own, that never pause.
     write_file(folder.path / "bomb",
                "#!/bin/sh\ntrap '' TERM\nsetsid \"$0\" $(($1 + 1)) &\n"
@@ -277,12 +285,13 @@ TEST_CASE("a task that multiplies is killed whole", "[runner]") {
 
 TEST_CASE("memory beyond what was asked for ends a task with these words", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     auto spec = folder.shell("x=$(head -c 200000000 /dev/zero | tr '\\0' x); sleep 1000");
     spec.memory_bytes = 50 * 1024 * 1024;
     const auto report = slave.run(spec);
     CHECK(report.outcome == "memory");
-    CHECK(report.reason.ends_with("50.0M that it asked for"));
+    CHECK(report.reason.ends_with("50M that it asked for"));
 }
 
 TEST_CASE("a lease that nobody renews ends its attempt, a renewed one does not", "[runner]") {
@@ -343,7 +352,8 @@ TEST_CASE("a new slave takes the place of the old one", "[runner]") {
 
 TEST_CASE("a runner that was killed takes its tasks along, and the next one says so", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     const auto over = folder.shell("echo kept; exit 4");
     slave.run(over);
     const auto spec = folder.shell(
@@ -418,7 +428,8 @@ TEST_CASE("a torn end of the spool is dropped, what is before it is kept", "[run
 
 TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]") {
     RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     const auto first = folder.shell("true");
     slave.run(first);
     slave.forget(first.key);

@@ -90,7 +90,8 @@ class WorkerBench {
 
     asio::awaitable<void> connect_and_adopt() {
         co_await connect();
-        co_await until([this] { return resync_complete; });
+        const auto complete = [this] { return resync_complete; };
+        co_await until(complete);
         Resynced answer;
         for (const auto& state : resync) {
             Verdict verdict;
@@ -131,7 +132,8 @@ class WorkerBench {
         say(ack);
     }
     asio::awaitable<void> until_reported(AttemptKey key) {
-        co_await until([&] { return reports.contains(key); });
+        const auto told = [&] { return reports.contains(key); };
+        co_await until(told);
     }
     std::string out(const AttemptKey& key) { return stream_of(outputs[key], OutputStream::out); }
     std::filesystem::path work_folder(const AttemptKey& key) const {

@@ -29,7 +29,8 @@ TEST_CASE("a task runs in its folder with its environment, and leaves nothing", 
         co_await bench.until_reported(key);
         CHECK(std::filesystem::exists(bench.work_folder(key) / "made"));
         bench.acknowledge(key);
-        co_await bench.until([&] { return !std::filesystem::exists(bench.work_folder(key)); });
+        const auto folder_gone = [&] { return !std::filesystem::exists(bench.work_folder(key)); };
+        co_await bench.until(folder_gone);
     };
     bench.play(script);
     CHECK(bench.reports[key].outcome == "exited");
@@ -72,7 +73,8 @@ TEST_CASE("tasks end in every way, and each is told with its outcome", "[worker]
         CHECK(bench.reports[below].outcome == "cannot_execute");
         CHECK(bench.out(share) == "/usr/share\n");
         CHECK(bench.reports[too_large].outcome == "node");
-        co_await bench.until([&] { return !bench.started.empty(); });
+        const auto one_started = [&] { return !bench.started.empty(); };
+        co_await bench.until(one_started);
         CHECK(bench.started == std::vector<AttemptKey>{long_one});
         StopAttempts stop;
         stop.attempts = {long_one};
@@ -97,7 +99,8 @@ TEST_CASE("a slave that comes back finds its tasks running", "[worker]") {
         co_await bench.until_reported(ended);
         running = bench.order("echo begun; while ! test -e " + gate.string() +
                               "; do sleep 0.01; done; echo over");
-        co_await bench.until([&] { return !bench.started.empty(); });
+        const auto runs = [&] { return !bench.started.empty(); };
+        co_await bench.until(runs);
     };
     ::chmod(folder.path.c_str(), 0711);
     bench.play(first);
@@ -106,7 +109,8 @@ TEST_CASE("a slave that comes back finds its tasks running", "[worker]") {
     std::filesystem::create_directory(bench.options.tasks / "7.7.7");
     auto second = [&]() -> asio::awaitable<void> {
         co_await bench.connect();
-        co_await bench.until([&] { return bench.resync_complete; });
+        const auto runs = [&] { return bench.resync_complete; };
+        co_await bench.until(runs);
         CHECK(bench.resync.size() == 2);
         CHECK(bench.reports.empty());
         CHECK_FALSE(std::filesystem::exists(bench.work_folder({9, 9, 9})));
@@ -116,8 +120,10 @@ TEST_CASE("a slave that comes back finds its tasks running", "[worker]") {
         co_await bench.until_reported(ended);
         std::ofstream(gate).put('x');
         co_await bench.until_reported(running);
-        co_await bench.until(
-            [&] { return !std::filesystem::exists(bench.options.tasks / "7.7.7"); });
+        const auto resynced = [&] {
+            return !std::filesystem::exists(bench.options.tasks / "7.7.7");
+        };
+        co_await bench.until(resynced);
         CHECK(std::filesystem::exists(bench.work_folder(running)));
     };
     bench.play(second);
@@ -132,10 +138,13 @@ TEST_CASE("what ended without a link is told after the next resync, until it is 
     auto script = [&]() -> asio::awaitable<void> {
         co_await bench.connect_and_adopt();
         const auto key = bench.order("sleep 0.2; echo late; touch over");
-        co_await bench.until([&] { return !bench.started.empty(); });
+        const auto leftover_gone = [&] { return !bench.started.empty(); };
+        co_await bench.until(leftover_gone);
         bench.disconnect();
-        co_await bench.until(
-            [&] { return std::filesystem::exists(bench.work_folder(key) / "over"); });
+        const auto one_started = [&] {
+            return std::filesystem::exists(bench.work_folder(key) / "over");
+        };
+        co_await bench.until(one_started);
         for (int times = 0; times < 3; ++times) {
             bench.reports.clear();
             bench.outputs.clear();
@@ -157,7 +166,8 @@ TEST_CASE("tasks whose runner was killed end so, and the next ones get another r
     auto script = [&]() -> asio::awaitable<void> {
         co_await bench.connect_and_adopt();
         const auto victim = bench.order("sleep 100");
-        co_await bench.until([&] { return !bench.started.empty(); });
+        const auto has_ended = [&] { return !bench.started.empty(); };
+        co_await bench.until(has_ended);
         ::kill(folder.runner(), SIGKILL);
         co_await bench.until_reported(victim);
         CHECK(bench.reports[victim].outcome == "runner");
@@ -177,12 +187,14 @@ TEST_CASE("tasks wait for room, and are given back when the master asks", "[work
         const auto first = bench.order("sleep 0.3");
         const auto second = bench.order(WorkerBench::shell_job("echo second"), true);
         const auto third = bench.order(WorkerBench::shell_job("echo third"), true);
-        co_await bench.until([&] { return !bench.started.empty(); });
+        const auto runs = [&] { return !bench.started.empty(); };
+        co_await bench.until(runs);
         StopAttempts stop;
         stop.attempts = {first, third};
         stop.retract = true;
         bench.say(stop);
-        co_await bench.until([&] { return !bench.retracted.empty(); });
+        const auto one_started = [&] { return !bench.retracted.empty(); };
+        co_await bench.until(one_started);
         CHECK(bench.retracted == std::vector<AttemptKey>{third});
         CHECK_FALSE(bench.reports.contains(second));
         co_await bench.until_reported(second);
@@ -221,13 +233,15 @@ TEST_CASE("many short tasks share messages", "[worker]") {
         for (std::int64_t task = 1; task <= 200; ++task)
             orders.tasks.push_back({task, 1, "item" + std::to_string(task), true});
         bench.say(orders);
-        co_await bench.until([&] { return bench.reports.size() == 200; });
+        const auto given_back = [&] { return bench.reports.size() == 200; };
+        co_await bench.until(given_back);
         CHECK(bench.out({500, 77, 1}) == "item77\n");
         CHECK(bench.messages_of_ends <= 200);
         AckAttempts ack;
         for (const auto& task : orders.tasks) ack.attempts.push_back({500, task.task, 1});
         bench.say(ack);
-        co_await bench.until([&] { return std::filesystem::is_empty(bench.options.tasks); });
+        const auto all_told = [&] { return std::filesystem::is_empty(bench.options.tasks); };
+        co_await bench.until(all_told);
     };
     bench.play(script);
 }
@@ -242,7 +256,8 @@ TEST_CASE("an order to reboot runs the configured command", "[worker]") {
         bench.say(power);
         power.action = "reboot";
         bench.say(power);
-        co_await bench.until([&] { return folder.text_of("rebooted") == "now\n"; });
+        const auto folders_gone = [&] { return folder.text_of("rebooted") == "now\n"; };
+        co_await bench.until(folders_gone);
     };
     bench.play(script);
 }
