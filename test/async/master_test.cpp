@@ -312,7 +312,7 @@ TEST_CASE("a watcher sees the whole picture in pages, then changes, then who is 
             CHECK(nodes == many_nodes + 1);
             CHECK(pages > 1);
             Effects effects;
-            m.context.cluster.remove("old-7", effects);
+            m.context.cluster.remove(Clock::now(), "old-7", effects);
             std::vector<std::string> gone;
             while (gone.empty()) {
                 const auto message = co_await receive<ToNode>(web);
