@@ -39,7 +39,7 @@ struct DemoOptions {
 class TileFolder {
   public:
     TileFolder() {
-        auto name = (fs::temp_directory_path() / "rpicluster-demo.XXXXXX").string();
+        auto name = (fs::temp_directory_path() / "rpicluster-tiles.XXXXXX").string();
         if (::mkdtemp(name.data()) == nullptr)
             throw ConfigError("cannot make the folder " + name + ": " + std::strerror(errno));
         path_ = name;
