@@ -23,8 +23,8 @@ void write_secret(const std::filesystem::path& path, std::string_view text);
 std::string read_key_file(const std::filesystem::path& path);
 
 /// Makes a folder of mode 0700, and its parents; one that is there already and that others can list
-/// or change becomes 0700 too, unless it is shared (sticky, as /tmp is). Throws ConfigError if that cannot be, or if nothing can be
-/// written there.
+/// or change becomes 0700 too, unless it is shared (sticky, as /tmp is). Throws ConfigError if that
+/// cannot be, or if nothing can be written there.
 void make_private_folder(const std::filesystem::path& folder);
 
 /// The state directory: the one given, else /var/lib/rpicluster for root, else

@@ -313,7 +313,7 @@ TEST_CASE("a bulk link is for nodes that are connected, and ends with their key"
             const Frame frame = co_await link.next_frame();
             CHECK(frame.json.find("missing_blobs") != std::string_view::npos);
             Effects effects;
-            w.context.cluster.remove("pi", effects);
+            w.context.cluster.remove(Clock::now(), "pi", effects);
             apply_and_record(w.context, effects);
             std::string reason;
             try {

@@ -109,8 +109,8 @@ TEST_CASE("a slave that comes back finds its tasks running", "[worker]") {
     std::filesystem::create_directory(bench.options.tasks / "7.7.7");
     auto second = [&]() -> asio::awaitable<void> {
         co_await bench.connect();
-        const auto runs = [&] { return bench.resync_complete; };
-        co_await bench.until(runs);
+        const auto resynced = [&] { return bench.resync_complete; };
+        co_await bench.until(resynced);
         CHECK(bench.resync.size() == 2);
         CHECK(bench.reports.empty());
         CHECK_FALSE(std::filesystem::exists(bench.work_folder({9, 9, 9})));
@@ -120,10 +120,10 @@ TEST_CASE("a slave that comes back finds its tasks running", "[worker]") {
         co_await bench.until_reported(ended);
         std::ofstream(gate).put('x');
         co_await bench.until_reported(running);
-        const auto resynced = [&] {
+        const auto leftover_gone = [&] {
             return !std::filesystem::exists(bench.options.tasks / "7.7.7");
         };
-        co_await bench.until(resynced);
+        co_await bench.until(leftover_gone);
         CHECK(std::filesystem::exists(bench.work_folder(running)));
     };
     bench.play(second);
@@ -138,13 +138,13 @@ TEST_CASE("what ended without a link is told after the next resync, until it is 
     auto script = [&]() -> asio::awaitable<void> {
         co_await bench.connect_and_adopt();
         const auto key = bench.order("sleep 0.2; echo late; touch over");
-        const auto leftover_gone = [&] { return !bench.started.empty(); };
-        co_await bench.until(leftover_gone);
+        const auto runs = [&] { return !bench.started.empty(); };
+        co_await bench.until(runs);
         bench.disconnect();
-        const auto one_started = [&] {
+        const auto has_ended = [&] {
             return std::filesystem::exists(bench.work_folder(key) / "over");
         };
-        co_await bench.until(one_started);
+        co_await bench.until(has_ended);
         for (int times = 0; times < 3; ++times) {
             bench.reports.clear();
             bench.outputs.clear();
@@ -166,8 +166,8 @@ TEST_CASE("tasks whose runner was killed end so, and the next ones get another r
     auto script = [&]() -> asio::awaitable<void> {
         co_await bench.connect_and_adopt();
         const auto victim = bench.order("sleep 100");
-        const auto has_ended = [&] { return !bench.started.empty(); };
-        co_await bench.until(has_ended);
+        const auto runs = [&] { return !bench.started.empty(); };
+        co_await bench.until(runs);
         ::kill(folder.runner(), SIGKILL);
         co_await bench.until_reported(victim);
         CHECK(bench.reports[victim].outcome == "runner");
@@ -193,8 +193,8 @@ TEST_CASE("tasks wait for room, and are given back when the master asks", "[work
         stop.attempts = {first, third};
         stop.retract = true;
         bench.say(stop);
-        const auto one_started = [&] { return !bench.retracted.empty(); };
-        co_await bench.until(one_started);
+        const auto given_back = [&] { return !bench.retracted.empty(); };
+        co_await bench.until(given_back);
         CHECK(bench.retracted == std::vector<AttemptKey>{third});
         CHECK_FALSE(bench.reports.contains(second));
         co_await bench.until_reported(second);
@@ -233,15 +233,15 @@ TEST_CASE("many short tasks share messages", "[worker]") {
         for (std::int64_t task = 1; task <= 200; ++task)
             orders.tasks.push_back({task, 1, "item" + std::to_string(task), true});
         bench.say(orders);
-        const auto given_back = [&] { return bench.reports.size() == 200; };
-        co_await bench.until(given_back);
+        const auto all_told = [&] { return bench.reports.size() == 200; };
+        co_await bench.until(all_told);
         CHECK(bench.out({500, 77, 1}) == "item77\n");
         CHECK(bench.messages_of_ends <= 200);
         AckAttempts ack;
         for (const auto& task : orders.tasks) ack.attempts.push_back({500, task.task, 1});
         bench.say(ack);
-        const auto all_told = [&] { return std::filesystem::is_empty(bench.options.tasks); };
-        co_await bench.until(all_told);
+        const auto folders_gone = [&] { return std::filesystem::is_empty(bench.options.tasks); };
+        co_await bench.until(folders_gone);
     };
     bench.play(script);
 }
@@ -256,8 +256,8 @@ TEST_CASE("an order to reboot runs the configured command", "[worker]") {
         bench.say(power);
         power.action = "reboot";
         bench.say(power);
-        const auto folders_gone = [&] { return folder.text_of("rebooted") == "now\n"; };
-        co_await bench.until(folders_gone);
+        const auto rebooted = [&] { return folder.text_of("rebooted") == "now\n"; };
+        co_await bench.until(rebooted);
     };
     bench.play(script);
 }
