@@ -121,6 +121,7 @@ BOOST_DESCRIBE_STRUCT(AttemptKey, (), (job, task, attempt))
 struct NodeJob {
     std::vector<std::string> command;
     bool shell = false;
+    bool items = false;  // {} in the command stand for the item of the task
     double cpus = 1;
     std::int64_t memory_bytes = 0;
     std::map<std::string, std::int64_t> resources;
@@ -133,7 +134,7 @@ struct NodeJob {
     double stop_after_seconds = 0;  // on_disconnect=stop: T_stop of the lease; 0: keep
 };
 BOOST_DESCRIBE_STRUCT(NodeJob, (),
-                      (command, shell, cpus, memory_bytes, resources, time_limit_seconds, in, out,
+                      (command, shell, items, cpus, memory_bytes, resources, time_limit_seconds, in, out,
                        env, stdin_blob, cwd, stop_after_seconds))
 
 struct TaskOrder {

@@ -32,6 +32,8 @@ const std::vector<Setting> table = {
      "log there too, rotated at 10 MiB"},
     {Program::master, "master", "ensure", "ensure", Kind::toggle, false, "no", "",
      "for cron: start in the background unless it runs already"},
+    {Program::master, "master", "restore", "restore", Kind::text, false, "", "FILE",
+     "make the store from a backup, then exit; no master may run there"},
 
     {Program::slave, "slave", "master_ip", "master", Kind::text, true, "", "HOST[:PORT]",
      "master to join; may be given several times"},

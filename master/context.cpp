@@ -18,7 +18,7 @@ Context::Context(const asio::any_io_executor& executor, const MasterOptions& cho
       cluster({limits::suspect_after, limits::lost_after, limits::lost_after_master_start},
               started),
       jobs(cluster, {started, contents.epoch, contents.next_job, limits::lost_after_master_start}),
-      events(executor),
+      events(executor, moment().wall_ms),
       job_news(executor),
       turns(*this, executor),
       bulk(executor),

@@ -10,10 +10,12 @@
 namespace rpic {
 
 /// What happened lately, for `rpicluster events`: the last limits::events_kept of them, in memory,
-/// so that an idle cluster writes nothing. Ids go up from 1 with the master's start.
+/// so that an idle cluster writes nothing. Ids go up, also over a restart of the master: they begin
+/// at its time of start in milliseconds since 1970, as far as the clock can be trusted.
 class EventLog {
   public:
-    explicit EventLog(const boost::asio::any_io_executor& executor) : changed(executor) {}
+    EventLog(const boost::asio::any_io_executor& executor, std::int64_t wall_ms)
+        : changed(executor), last_(wall_ms) {}
 
     void add(EventView event) {
         event.id = ++last_;
@@ -37,8 +39,8 @@ class EventLog {
     Wakeup changed;
 
   private:
+    std::int64_t last_;
     std::deque<EventView> events_;
-    std::int64_t last_ = 0;
 };
 
 }  // namespace rpic

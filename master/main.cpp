@@ -6,8 +6,10 @@
 #include "common/files.hpp"
 #include "common/log.hpp"
 #include "common/settings.hpp"
+#include "common/text.hpp"
 #include "common/version.hpp"
 #include "master/run.hpp"
+#include "master/store/backup.hpp"
 
 namespace {
 
@@ -16,6 +18,14 @@ using namespace rpic;
 constexpr const char* usage =
     "Usage: rpicluster-master [options]\n"
     "The master of a cluster: slaves join it, the command rpicluster talks to it.\n\n";
+
+int restore(const std::string& file, const std::filesystem::path& folder) {
+    const auto restored = restore_backup(file, folder);
+    std::printf("restored %s into %s: %s in %lld files besides the store, epoch %lld\n", file.c_str(),
+                folder.c_str(), format_size(restored.bytes).c_str(),
+                static_cast<long long>(restored.files), static_cast<long long>(restored.epoch));
+    return exit_code::ok;
+}
 
 int start(int argc, char** argv) {
     const auto settings = load_settings(Program::master, argc, argv);
@@ -47,6 +57,8 @@ int start(int argc, char** argv) {
         if (ensure) return exit_code::ok;
         throw;
     }
+    if (const auto& file = settings.text("restore"); !file.empty())
+        return restore(file, options.folder);
     auto log = log_options(settings);
     log.to_stderr = !ensure;  // cron mails whatever it reads there
     start_log(log);
