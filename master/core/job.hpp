@@ -54,6 +54,8 @@ struct ActiveTask {
     std::vector<Attempt> live;  // limits::live_attempts at most
 
     Attempt* find(std::int64_t number);
+    /// It is on a node that has no room for it yet: nothing of it runs.
+    bool waits_on_node() const;
 };
 
 /// A job as the master sees it: what was asked for, and how far it has come.
@@ -102,6 +104,8 @@ class Job {
         return status.size - frontier_ + static_cast<std::int64_t>(requeued_.size());
     }
     Position frontier() const { return frontier_; }
+    /// How many of those that are taken wait on nodes.
+    std::int64_t waiting_on_nodes() const;
 
     /// Every task that has not begun counts as ended.
     void stop_queue();

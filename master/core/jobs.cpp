@@ -125,6 +125,7 @@ void Jobs::restored(Moment now, Effects& effects) {
         detach_all(now, workers_[id], removed, effects);
         workers_.erase(id);
     }
+    for (const auto& [id, node] : cluster_.nodes()) on_node_changed(*node);
     std::vector<Job*> jobs;
     for (auto& [id, job] : jobs_)
         if (!job->ended()) jobs.push_back(job.get());
@@ -431,6 +432,10 @@ JobView Jobs::view(const Job& job) const {
     for (const auto state : {TaskState::queued, TaskState::running, TaskState::done,
                              TaskState::failed, TaskState::cancelled})
         view.tasks[std::string(state_name(state))] = job.count(state);
+    // What waits on a node has begun for the scheduler alone.
+    const auto waiting = job.waiting_on_nodes();
+    view.tasks["running"] -= waiting;
+    view.tasks["queued"] += waiting;
     view.submitted_at = rfc3339(job.status.submitted_at);
     if (job.ended()) view.finished_at = rfc3339(job.status.finished_at);
     if (!job.status.reason.empty()) view.reason = job.status.reason;
@@ -459,13 +464,14 @@ TaskView Jobs::task_view(const Job& job, Position position) const {
         if (attempt.detached && view.node != "") continue;
         view.node = name_of(attempt.node);
         view.attempt = attempt.number;
-        view.started_at = rfc3339(attempt.started_at);
         view.reason.reset();
-        if (attempt.detached)
-            view.reason = "its node is lost";
-        else if (attempt.ahead)
+        if (attempt.ahead)
             view.reason = "waits on the node";
+        else
+            view.started_at = rfc3339(attempt.started_at);
+        if (attempt.detached) view.reason = "its node is lost";
     }
+    if (task.waits_on_node()) view.state = state_name(TaskState::queued);
     return view;
 }
 
