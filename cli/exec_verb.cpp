@@ -12,6 +12,7 @@
 #include "common/errors.hpp"
 #include "common/selector.hpp"
 #include "common/text.hpp"
+#include "common/utf8.hpp"
 
 namespace rpic {
 

@@ -3,50 +3,9 @@
 #include "common/errors.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
+#include "common/utf8.hpp"
 
 namespace rpic {
-
-namespace {
-
-/// How many bytes the character at the beginning takes; 0 if it is none.
-std::size_t character_length(std::string_view text) {
-    const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-    const auto first = byte(0);
-    if (first < 0x80) return 1;
-    const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-    for (std::size_t i = 1; i < length; ++i)
-        if ((byte(i) & 0xC0) != 0x80) return 0;
-    // Overlong forms, halves of surrogate pairs, and what lies beyond the last character.
-    const bool wrong = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) > 0x9F) ||
-                       (first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) > 0x8F);
-    return wrong ? 0 : length;
-}
-
-}  // namespace
-
-bool is_utf8(std::string_view bytes) {
-    while (!bytes.empty()) {
-        const auto length = character_length(bytes);
-        if (length == 0) return false;
-        bytes.remove_prefix(length);
-    }
-    return true;
-}
-
-std::string as_utf8(std::string_view bytes) {
-    std::string text;
-    text.reserve(bytes.size());
-    while (!bytes.empty()) {
-        const auto length = character_length(bytes);
-        if (length == 0)
-            text += "\xEF\xBF\xBD";
-        else
-            text += bytes.substr(0, length);
-        bytes.remove_prefix(length == 0 ? 1 : length);
-    }
-    return text;
-}
 
 std::size_t incomplete_tail(std::string_view bytes) {
     for (std::size_t tail = 1; tail <= 3 && tail <= bytes.size(); ++tail) {

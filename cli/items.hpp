@@ -6,11 +6,6 @@
 
 namespace rpic {
 
-/// Whether bytes are UTF-8, which is all that JSON can carry.
-bool is_utf8(std::string_view bytes);
-
-/// The same bytes with U+FFFD in place of each that is no part of UTF-8.
-std::string as_utf8(std::string_view bytes);
 
 /// How many bytes at the end are the begin of a character whose rest is still to come.
 std::size_t incomplete_tail(std::string_view bytes);

@@ -9,6 +9,7 @@
 #include "common/json.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
+#include "common/utf8.hpp"
 
 namespace rpic {
 

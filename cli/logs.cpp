@@ -8,6 +8,7 @@
 #include "cli/items.hpp"
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
+#include "common/utf8.hpp"
 
 namespace rpic {
 

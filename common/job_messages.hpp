@@ -134,8 +134,8 @@ struct NodeJob {
     double stop_after_seconds = 0;  // on_disconnect=stop: T_stop of the lease; 0: keep
 };
 BOOST_DESCRIBE_STRUCT(NodeJob, (),
-                      (command, shell, items, cpus, memory_bytes, resources, time_limit_seconds, in, out,
-                       env, stdin_blob, cwd, stop_after_seconds))
+                      (command, shell, items, cpus, memory_bytes, resources, time_limit_seconds, in,
+                       out, env, stdin_blob, cwd, stop_after_seconds))
 
 struct TaskOrder {
     std::int64_t task = 0;

@@ -99,7 +99,7 @@ inline constexpr std::int64_t master_blob_bytes = std::int64_t{8}
 inline constexpr auto housekeeping_interval = 60s;        // between looks at what is too old
 inline constexpr auto backup_kept = 60min;                // a backup that was made, for its client
 inline constexpr std::size_t job_dependencies = 256;      // more: refused
-inline constexpr std::size_t item_bytes = 32 * 1024;      // of one item; more: refused
+inline constexpr std::size_t item_bytes = 8 * 1024;      // of one item; more: refused
 inline constexpr std::size_t where_chars = 2048;          // of an expression; more: refused
 inline constexpr int where_depth = 32;                    // nested deeper: refused
 inline constexpr auto lost_after_stop = 120s;             // default under on_disconnect=stop

@@ -6,27 +6,11 @@
 #include <cstdio>
 
 #include "common/limits.hpp"
+#include "common/utf8.hpp"
 
 namespace rpic {
 
 namespace {
-
-/// Length in bytes of the valid UTF-8 character at the start of `text`, 0 if it is not one
-/// (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF).
-std::size_t utf8_length(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned char first = byte(0);
-    if (first < 0x80) return 1;
-    const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-    for (std::size_t i = 1; i < length; ++i)
-        if ((byte(i) & 0xC0) != 0x80) return 0;
-    if (first == 0xE0 && byte(1) < 0xA0) return 0;
-    if (first == 0xED && byte(1) > 0x9F) return 0;
-    if (first == 0xF0 && byte(1) < 0x90) return 0;
-    if (first == 0xF4 && byte(1) > 0x8F) return 0;
-    return length;
-}
 
 /// Whether a character turns the direction of the text around it, or ends its line (Unicode
 /// Standard Annexes 9 and 14): with one of them in it a name could pass for another.

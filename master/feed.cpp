@@ -71,8 +71,7 @@ void feed(Context& context, Sessions::Session& session, Instant now) {
     auto& connection = *session.connection;
     if (is_behind(connection)) return;
     const bool news = session.seen != context.cluster.version();
-    if (!session.complete || !session.walked.empty() || news)
-        tell_nodes(context, session, now);
+    if (!session.complete || !session.walked.empty() || news) tell_nodes(context, session, now);
     if (now - session.master_told >= limits::heartbeat) {
         MasterChanged told;
         told.master = master_view(context);

@@ -86,6 +86,11 @@ asio::awaitable<void> JobDesk::check_blobs(const JobSpec& spec) {
 
 asio::awaitable<void> JobDesk::serve(Submit request) {
     const auto spec = std::make_shared<const JobSpec>(std::move(request.spec));
+    if (json::serialize(to_json(*spec)).size() > limits::job_spec_bytes)
+        throw RequestError{"bad_request", "command, environment and options are larger than " +
+                                              format_size(limits::job_spec_bytes) +
+                                              " in all: put what is long into a file and send it "
+                                              "along with --in"};
     std::int64_t items = 0;
     if (context_.jobs.submitted_before(submitter_, spec->idempotency_key) == nullptr) {
         if (context_.store.free_bytes() < limits::free_disk_bytes)

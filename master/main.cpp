@@ -21,8 +21,8 @@ constexpr const char* usage =
 
 int restore(const std::string& file, const std::filesystem::path& folder) {
     const auto restored = restore_backup(file, folder);
-    std::printf("restored %s into %s: %s in %lld files besides the store, epoch %lld\n", file.c_str(),
-                folder.c_str(), format_size(restored.bytes).c_str(),
+    std::printf("restored %s into %s: %s in %lld files besides the store, epoch %lld\n",
+                file.c_str(), folder.c_str(), format_size(restored.bytes).c_str(),
                 static_cast<long long>(restored.files), static_cast<long long>(restored.epoch));
     return exit_code::ok;
 }

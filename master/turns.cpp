@@ -7,6 +7,7 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/sleep.hpp"
+#include "common/utf8.hpp"
 #include "master/context.hpp"
 
 namespace rpic {
@@ -150,6 +151,8 @@ void Turns::fill_items(Turn& turn, std::vector<Item>& items) {
     for (std::size_t i = 0; i < turn.items_for.size() && i < items.size(); ++i) {
         auto& start = std::get<OrderStart>(turn.sendings[turn.items_for[i]]);
         start.order.item = std::move(items[i].text);
+        // JSON carries nothing else.
+        if (!is_utf8(start.order.item)) items[i].failure = "its item is not UTF-8";
         if (items[i].failure.empty()) continue;
         AttemptReport report;
         report.key = AttemptKey{start.job, start.order.task, start.order.attempt};
@@ -162,16 +165,20 @@ void Turns::fill_items(Turn& turn, std::vector<Item>& items) {
     }
 }
 
-/// The starts of one job on one connection travel together; the first brings what the job is.
+/// The starts of one job on one connection travel together. Before the first of them the node is
+/// told what the job is, in a frame of its own: neither can grow beyond the limit then.
 std::size_t Turns::send_starts(const std::vector<Sending>& sendings, std::size_t place) {
     const auto& first = std::get<OrderStart>(sendings[place]);
     StartTasks message;
     message.job = first.job;
     std::size_t bytes = 0;
-    for (; place < sendings.size() && bytes < limits::page_bytes / 2; ++place) {
+    for (; place < sendings.size() && bytes < limits::page_bytes; ++place) {
         const auto* start = std::get_if<OrderStart>(&sendings[place]);
         if (start == nullptr || start->job != first.job || start->session != first.session) break;
-        bytes += 80 + start->order.item.size();
+        // JSON writes a character as six at most.
+        const auto size = 80 + start->order.item.size() * 6;
+        if (bytes > 0 && bytes + size > limits::page_bytes) break;
+        bytes += size;
         message.tasks.push_back(start->order);
     }
     auto* session = context_.sessions.find(first.session);
@@ -179,7 +186,10 @@ std::size_t Turns::send_starts(const std::vector<Sending>& sendings, std::size_t
     if (session == nullptr || job == nullptr) return place;
     if (session->known_jobs.insert(first.job).second) {
         const auto* node = context_.cluster.find_session(first.session);
-        message.spec = node_job(*job, node == nullptr ? "" : node->record.machine.arch);
+        StartTasks introduction;
+        introduction.job = first.job;
+        introduction.spec = node_job(*job, node == nullptr ? "" : node->record.machine.arch);
+        session->connection->send(introduction);
     }
     session->connection->send(message);
     return place;

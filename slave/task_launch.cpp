@@ -72,9 +72,8 @@ LaunchSpec make_launch_spec(const NodeAttempts::Attempt& attempt, const std::str
     LaunchSpec spec;
     spec.key = attempt.key;
     // A job without items may well use {} for something else, as find(1) does.
-    spec.command = job.items
-                       ? expand_item(job.command, job.shell, attempt.item, attempt.key.task)
-                       : job.command;
+    spec.command = job.items ? expand_item(job.command, job.shell, attempt.item, attempt.key.task)
+                             : job.command;
     spec.env = task_environment(attempt, folder, surroundings);
     spec.folder = folder;
     spec.cwd = folder;

@@ -62,13 +62,7 @@ WorkerRole::WorkerRole(const asio::any_io_executor& executor, const SlaveOptions
       reports_(executor),
       reports_sent_(executor) {
     surroundings_.user = options.task_user;
-    const bool reached = options.task_user.can_reach(options.tasks / "task");
-    surroundings_.private_temporary = reached;
-    if (!reached)
-        log_warning("tasks run as " + options.task_user.name + ", who cannot reach " +
-                    options.tasks.string() +
-                    " by its full name: their temporary files go to /tmp; a --state-dir that "
-                    "others may pass through ends that");
+    surroundings_.private_temporary = options.task_user.can_reach(options.tasks / "task");
     files_.bulk().answer_output_with(
         [this](ReadOutput question) { return answer(std::move(question)); });
 }
@@ -79,9 +73,20 @@ void WorkerRole::on_joined(Connection& link, const HostPort& master, const Welco
     link_ = &link;
     surroundings_.node = welcome.name;
     files_.bulk().set_master(master, identity_.key());
+    warn_of_closed_folders();
     Effects effects;
     attempts_.on_joined(Clock::now(), effects);
     apply(std::move(effects));
+}
+
+/// Said once it has joined: whoever mistypes a flag should read about that alone.
+void WorkerRole::warn_of_closed_folders() {
+    if (surroundings_.private_temporary || warned_) return;
+    warned_ = true;
+    log_warning("tasks run as " + options_.task_user.name + ", who cannot reach " +
+                options_.tasks.string() +
+                " by its full name: their temporary files go to /tmp; a --state-dir that others "
+                "may pass through ends that");
 }
 
 void WorkerRole::on_disconnected(std::string_view, std::string_view) {

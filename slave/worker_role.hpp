@@ -93,6 +93,7 @@ class WorkerRole : public Role, private RunnerHandler {
                        Effects& more);
     void let_output_go_unless_wanted(const AttemptKey& key);
     void remove_unknown_folders();
+    void warn_of_closed_folders();
     void send_reports();
 
     asio::awaitable<void> tick_loop();
@@ -137,6 +138,7 @@ class WorkerRole : public Role, private RunnerHandler {
     Wakeup reports_sent_;  // there is room for more of them
     bool tick_loop_waits_ = false;
     bool runner_known_ = false;
+    bool warned_ = false;
 };
 
 }  // namespace rpic

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "common/array_range.hpp"
-#include "common/json.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -40,11 +39,6 @@ std::string check_texts(const JobSpec& spec) {
         if (name.empty() || name.find('=') != std::string::npos ||
             (name + value).find('\0') != std::string::npos)
             return "bad environment variable " + quoted(name) + ": expected NAME=VALUE";
-    if (json::serialize(to_json(spec)).size() > limits::job_spec_bytes)
-        return "command, environment and options are larger than " +
-               format_size(limits::job_spec_bytes) +
-               " in all: put what is long into a file and "
-               "send it along with --in";
     for (const auto& dependency : spec.after)
         if (!is_dependency(dependency))
             return "bad dependency " + quoted(dependency) + ": expected ID, ok:ID or any:ID";

@@ -42,8 +42,8 @@ struct World {
     template <class Work>
     void run(Work work) {
         auto all = [&]() -> asio::awaitable<void> {
-            co_await until_first_failure(listener.run(), context.store.run(), bulk.run(),
-                                         join_and(std::move(work)));
+            co_await until_first_failure(listener.run(), context.store.run(), context.turns.run(),
+                                         bulk.run(), join_and(std::move(work)));
         };
         auto stop = [&]() -> asio::awaitable<void> {
             const bool clean = co_await listener.stop();
@@ -314,7 +314,7 @@ TEST_CASE("a bulk link is for nodes that are connected, and ends with their key"
             CHECK(frame.json.find("missing_blobs") != std::string_view::npos);
             Effects effects;
             w.context.cluster.remove(Clock::now(), "pi", effects);
-            apply_and_record(w.context, effects);
+            w.context.turns.add(std::move(effects));
             std::string reason;
             try {
                 for (;;) co_await link.next_frame();

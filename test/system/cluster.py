@@ -108,6 +108,17 @@ def processes_with_environment(entry: str) -> list:
     return found
 
 
+def all_processes() -> list:
+    """(pid, command line) of every process."""
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit():
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                found.append((int(folder.name), command.decode(errors="replace").strip()))
+    return found
+
+
 def kill_quietly(pid: int, how: int = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, how)
@@ -192,6 +203,7 @@ class Cluster:
         default_bin = ROOT / "build" / "bin"
         self.bin = pathlib.Path(os.environ.get("RPIC_TEST_BIN", default_bin))
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cluster-"))
+        self.folder.chmod(0o711)  # as in real life: the user of tasks gets through to its folder
         self.logs = pathlib.Path(os.environ.get("RPIC_TEST_LOGS", self.folder))
         self.marker = f"RPIC_TEST_CLUSTER={uuid.uuid4().hex}"
         self.master_state = self.folder / "master-state"
@@ -274,6 +286,17 @@ class Cluster:
                           "--role", role, "--master", master or f"127.0.0.1:{self.port}",
                           "--key-file", key_file or self.join_key_file(), *args, name=name, env=env)
 
+    def start_worker(self, name: str, *args, cpus: float = 2, **keywords) -> Program:
+        """A slave that runs tasks."""
+        return self.start_slave(name, "--cpus", cpus, *args, role="worker", **keywords)
+
+    def start_workers(self, *names: str, cpus: float = 2) -> None:
+        """A master, and workers that are online."""
+        self.start_master()
+        for name in names:
+            self.start_worker(name, cpus=cpus)
+        self.wait_online(*names)
+
     def start_webserver(self, name: str = "web", *args, port: int | None = None,
                         **keywords) -> tuple:
         """A webserver slave that listens; (program, port of its pages)."""
@@ -320,6 +343,54 @@ class Cluster:
         if value.get("version") != 1:
             raise AssertionError(f"{args}: no version 1 in {value}")
         return value
+
+    def started_cli(self, *args, **keywords) -> subprocess.Popen:
+        """The command line program, still running; the test ends it."""
+        command = [str(self.bin / "rpicluster"), "--state-dir", str(self.master_state)]
+        command += [str(argument) for argument in args]
+        keywords.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=self.environment(), **keywords)
+
+    def cli_bytes(self, *args, stdin: bytes = b"", cwd: pathlib.Path | None = None,
+                  timeout: float = 50, state_dir: pathlib.Path | None = None,
+                  env: dict | None = None) -> subprocess.CompletedProcess:
+        """As cli(), with bytes instead of text, and from any folder."""
+        command = [str(self.bin / "rpicluster"), "--state-dir", str(state_dir or self.master_state)]
+        command += [part if isinstance(part, bytes) else str(part) for part in args]
+        return subprocess.run(command, input=stdin, capture_output=True, cwd=cwd,
+                              env=self.environment(env), timeout=timeout, check=False)
+
+    # ---------------------------------------------------------------------------------------- jobs
+
+    def submit(self, *args, **keywords) -> str:
+        """The id of a new job."""
+        return self.cli_ok("submit", *args, **keywords).strip()
+
+    def job(self, job: str) -> dict:
+        return self.cli_json("job", job)["job"]
+
+    def tasks(self, job: str, *args) -> dict:
+        """index -> task."""
+        return {task["index"]: task for task in self.cli_json("job", job, *args)["tasks"]}
+
+    def task(self, job: str, index: int = 0) -> dict:
+        return self.tasks(job)[index]
+
+    def wait_job(self, job: str, state: str, timeout: float = 20) -> dict:
+        wait_for(lambda: self.job(job)["state"] == state, timeout, f"job {job} is {state}")
+        return self.job(job)
+
+    def token(self, role: str, name: str) -> pathlib.Path:
+        """A key file for somebody with this role."""
+        made = self.cli_json("token", "create", "--role", role, "--name", name)
+        return self.write_key(self.folder / f"token-{name}", made["token"])
+
+    def runner_pids(self) -> list:
+        """The processes that own this cluster's tasks."""
+        folder = str(self.folder)
+        return [pid for pid, command in all_processes()
+                if "rpicluster-runner" in command and folder in command]
 
     def node_list(self) -> list:
         return self.cli_json("nodes")["nodes"]
@@ -370,6 +441,7 @@ class Cluster:
             problems += program.close()
         for pid in self.adopted:
             kill_quietly(pid, signal.SIGTERM)
+        problems += self.end_runners()
         wait_for(lambda: not self.adopted & {pid for pid, _ in self.leftovers()}, STOP_LIMIT,
                  "background programs have ended")
         for pid, command in self.leftovers():
@@ -380,6 +452,18 @@ class Cluster:
         shutil.rmtree(self.folder)
         if problems:
             raise AssertionError("; ".join(problems))
+
+    def end_runners(self) -> list:
+        """They outlive their slaves as long as there is work, and end their tasks when told to."""
+        for pid in self.runner_pids():
+            kill_quietly(pid, signal.SIGTERM)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: not self.runner_pids(), 2 * STOP_LIMIT, "runners have ended")
+        problems = []
+        for pid in self.runner_pids():
+            kill_quietly(pid)
+            problems.append(f"runner {pid} did not end within {2 * STOP_LIMIT:g} s of SIGTERM")
+        return problems
 
     def leftovers(self) -> list:
         return processes_with_environment(self.marker)

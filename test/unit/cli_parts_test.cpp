@@ -10,6 +10,7 @@
 #include "cli/top_picture.hpp"
 #include "common/errors.hpp"
 #include "common/limits.hpp"
+#include "common/utf8.hpp"
 
 using namespace rpic;
 

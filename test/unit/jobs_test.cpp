@@ -316,8 +316,5 @@ TEST_CASE("Bad requests are refused with a reason", "[jobs]") {
     CHECK(refuse([](auto& s) { s.after = {"x"}; }).starts_with("bad_request: bad dependency"));
     CHECK(refuse([](auto& s) { s.on_disconnect = "x"; }).starts_with("bad_request: on-dis"));
     CHECK(refuse([](auto& s) { s.lost_after_seconds = 5; }).starts_with("bad_request: lost"));
-    CHECK(refuse([](auto& s) {
-              s.command = {"x", std::string(50'000, 'y')};
-          }).starts_with("bad_request: command"));
     CHECK(refuse([](auto& s) { s.in = {"../etc"}; }).starts_with("bad_request: bad blob"));
 }
