@@ -316,6 +316,22 @@ TEST_CASE("a lease that nobody renews ends its attempt, a renewed one does not",
     CHECK(report.duration_seconds >= 1.4);
 }
 
+TEST_CASE("a task that was launched late has only what is left of its lease", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    constexpr double lease = 30;
+    RenewLease renewal;
+    const auto heard = Clock::now() - std::chrono::seconds(29);
+    renewal.sent_at_ns = heard.time_since_epoch().count();
+    slave.link.send(renewal);
+    auto spec = folder.shell("sleep 1000");
+    spec.stop_after_seconds = lease;
+    slave.start(spec);
+    slave.until([&] { return slave.ended.contains(spec.key); });
+    CHECK(slave.ended[spec.key].report.outcome == "lease");
+    CHECK(slave.ended[spec.key].report.duration_seconds < lease / 2);
+}
+
 TEST_CASE("tasks outlive their slave, and the next one adopts them with all output", "[runner]") {
     RunnerFolder folder;
     auto spec = folder.shell("echo one; while [ ! -e go ]; do sleep 0.02; done; echo two; exit 5");
