@@ -419,7 +419,7 @@ TEST_CASE("a runner that is told to stop ends its tasks and writes that down", "
     slave.until([&] { return slave.attached == 1; });
     CHECK(slave.listed[spec.key].report.outcome == "runner");
     slave.forget(spec.key);
-    slave.until([&] { return !slave.link.something_left(); });
+    slave.until([&] { return !folder.remembers(); });
 }
 
 TEST_CASE("a torn end of the spool is dropped, what is before it is kept", "[runner]") {
@@ -449,7 +449,7 @@ TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]")
     const auto first = folder.shell("true");
     slave.run(first);
     slave.forget(first.key);
-    slave.until([&] { return !slave.link.something_left(); });
+    slave.until([&] { return !folder.remembers(); });
     const int before = open_descriptors(folder.runner());
     for (int i = 0; i < 30; ++i) {
         const auto spec = folder.shell(i % 3 == 0 ? "head -c 100000 /dev/zero" : "echo x");
@@ -458,7 +458,7 @@ TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]")
     }
     for (int i = 0; i < 5; ++i) slave.run(folder.program({"no-such-command"}));
     for (const auto& [key, ended] : slave.ended) slave.forget(key);
-    slave.until([&] { return !slave.link.something_left(); });
+    slave.until([&] { return !folder.remembers(); });
     CHECK(open_descriptors(folder.runner()) == before);
     CHECK(std::filesystem::is_empty(folder.runner_path() / "output"));
 }
