@@ -93,7 +93,8 @@ asio::awaitable<void> JobDesk::serve(Submit request) {
                                               "along with --in"};
     std::int64_t items = 0;
     if (context_.jobs.submitted_before(submitter_, spec->idempotency_key) == nullptr) {
-        if (context_.store.free_bytes() < limits::free_disk_bytes)
+        const auto free = co_await context_.store.free_bytes();
+        if (free < limits::free_disk_bytes)
             throw RequestError{"full", "the disk of the master has less than " +
                                            format_size(limits::free_disk_bytes) +
                                            " free: no new jobs until there is room"};
@@ -125,6 +126,8 @@ asio::awaitable<void> JobDesk::serve(ListJobs request) {
     for (const auto* job : jobs_chosen(request.jobs, false))
         if (request.state.empty() || job->state_text() == request.state)
             views.push_back(context_.jobs.view(*job));
+    // Nobody is told of an end that a power cut could still undo.
+    co_await context_.turns.settled();
     auto frames = paged(request.id, views, &JobList::jobs);
     co_await send(std::move(frames));
 }
@@ -211,6 +214,7 @@ asio::awaitable<void> JobDesk::serve(WatchJobs request) {
             if (job->changed > told) views.push_back(context_.jobs.view(*job));
         }
         if (!views.empty() && (news || Clock::now() - told_at >= pause)) {
+            co_await context_.turns.settled();
             auto frames = paged(request.id, views, &JobList::jobs);
             co_await send(std::move(frames));
             told = version;

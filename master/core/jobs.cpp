@@ -94,6 +94,7 @@ void Jobs::restore(const TaskRecord& record) {
     task.last_attempt = std::max(record.last_attempt, (epoch_ - 1) * attempts_per_epoch);
     task.failures = record.failures;
     task.deaths = record.deaths;
+    task.cancelled = record.cancelled;
     task.avoid = record.avoid;
     for (const auto& live : record.live) {
         Attempt attempt;
@@ -270,12 +271,14 @@ void Jobs::cancel_task(Moment now, Job& job, Position position, Effects& effects
     if (found != job.active.end()) {
         auto& task = found->second;
         task.waiting = false;
+        task.cancelled = true;
         std::erase_if(task.live, [&](const Attempt& attempt) {
             if (attempt.detached) job.count_live(-1);
             return attempt.detached;
         });
         for (auto& attempt : task.live) stop(job, position, attempt, "cancelled", effects);
-        if (!task.live.empty()) return;
+        // On disk, since the answer to the user promises it.
+        if (!task.live.empty()) return save_task(job, position, task, effects);
     }
     TaskResult result;
     result.attempt = found == job.active.end() ? 0 : found->second.last_attempt;

@@ -112,12 +112,14 @@ std::vector<Verdict> Jobs::on_resync(Moment now, SessionId session, const Node& 
                 task == job->active.end() ? nullptr : task->second.find(told.key.attempt);
             if (attempt != nullptr && attempt->node == node.record.id) {
                 const Ref ref{job->status.id, *position, attempt->number};
-                if (attempt->stopping && told.state != "ended") {
-                    attempt->stopping = false;  // told again, now that it hears us
-                    stop(*job, *position, *attempt,
-                         job->status.cancelled ? "cancelled" : "superseded", effects);
-                }
                 attempt->detached = false;
+                // A restart of the master has forgotten whom it told.
+                const bool cancelled = job->status.cancelled || task->second.cancelled;
+                if ((attempt->stopping || cancelled) && told.state != "ended") {
+                    attempt->stopping = false;  // told again, now that it hears us
+                    stop(*job, *position, *attempt, cancelled ? "cancelled" : "superseded",
+                         effects);
+                }
                 attempt->started = told.state != "waiting";
                 attempt->ahead = told.state == "waiting";
                 occupy(worker, *job, ref, attempt->ahead);
@@ -183,7 +185,7 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
         if (attempt == nullptr || attempt->detached) continue;
         attempt->detached = true;
         touch(*job);
-        if (job->status.cancelled || (attempt->stopping && !attempt->requeue)) {
+        if (job->status.cancelled || found->second.cancelled) {
             lose_attempt(now, ref, node.record.id, false, effects);
         } else if (job->stops) {
             // The node may have heard from the master up to the last byte that came from it, or,

@@ -234,6 +234,7 @@ std::string task_line(const TaskRecord& record) {
     append_number(line, record.last_attempt);
     append_field(line, record.failures);
     append_field(line, record.deaths);
+    append_field(line, record.cancelled ? 1 : 0);
     line.push_back(' ');
     append_text(line, record.avoid);
     for (const auto& attempt : record.live) {
@@ -252,6 +253,7 @@ TaskRecord task_of_line(JobId job, Position position, std::string_view line) {
     record.last_attempt = take_number(line);
     record.failures = take_number(line);
     record.deaths = take_number(line);
+    record.cancelled = take_number(line) != 0;
     record.avoid = text_of(take(line, ' '));
     while (!line.empty()) {
         if (record.live.size() >= limits::live_attempts) damaged();
