@@ -288,6 +288,8 @@ void Jobs::cancel_task(Moment now, Job& job, Position position, Effects& effects
 
 std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bool cancelled_too,
                          Effects& effects) {
+    // What still runs of it is being ended; nothing of it may begin meanwhile.
+    if (job.status.cancelled && !job.ended()) return 0;
     if (job.ended()) {
         states.resize(static_cast<std::size_t>(job.status.size),
                       job.status.cancelled ? TaskState::cancelled : TaskState::queued);
@@ -296,6 +298,7 @@ std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bo
         };
         if (std::none_of(states.begin(), states.end(), again)) return 0;
         job.reopen(std::move(states));
+        job.status.held = false;  // whoever asks for that wants it to run
         job.status.last_attempt = job.status.highest_attempt;
         effects.push_back(SaveJobStatus{job.status});
     }

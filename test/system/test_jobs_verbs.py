@@ -266,9 +266,18 @@ class Changing(SystemTest):
         self.cluster.cli_ok("cancel", job)
         self.cluster.wait_job(job, "cancelled")
         self.assertEqual(self.cluster.cli("retry", job, "--failed").returncode, 1)
-        self.cluster.cli_ok("release", job)
         self.cluster.cli_ok("retry", job, "--cancelled")
         self.assertEqual(self.cluster.wait_job(job, "done")["tasks"]["done"], 3)
+
+    def test_retry_while_it_is_being_cancelled(self):
+        job = self.cluster.submit("--array", "1-3", "--", "sh", "-c",
+                                  "trap '' TERM; echo on; while :; do sleep 0.1; done")
+        wait_for(lambda: "on" in self.cluster.cli_ok("logs", job), 10, "it ignores TERM")
+        self.cluster.cli_ok("cancel", job)
+        result = self.cluster.cli("retry", job, "--cancelled")
+        self.assertEqual(result.returncode, 1)
+        self.assert_one_line(result.stderr, "cancelled")
+        self.assertEqual(self.cluster.wait_job(job, "cancelled")["tasks"]["cancelled"], 3)
 
     def test_run_of_a_cancelled_job_is_125(self):
         process = self.cluster.started_cli("run", "--", "sh", "-c", "echo on; sleep 600")

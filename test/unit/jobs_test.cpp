@@ -323,6 +323,27 @@ TEST_CASE("Failed tasks are retried with numbers that were never given", "[jobs]
     CHECK(world.state(1) == "done");
 }
 
+TEST_CASE("A job that is being cancelled cannot be retried before it has ended", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1, 1);
+    world.submit(world.spec("1-3"));
+    world.place();
+    Effects effects;
+    auto& job = *world.jobs.find(1);
+    world.jobs.hold(world.now, job, true, effects);
+    world.jobs.cancel(world.now, job, "cancelled by ann", effects);
+    effects.clear();
+    REQUIRE(!job.ended());
+    CHECK(world.jobs.retry(world.now, job, {}, true, effects) == 0);
+    CHECK(effects.empty());
+    world.ended(1, {1, 1, 1}, 0, "killed");
+    world.retracted(1, {1, 2, 1});
+    REQUIRE(job.ended());
+    const std::vector<TaskState> cancelled(3, TaskState::cancelled);
+    CHECK(world.jobs.retry(world.now, job, cancelled, true, effects) == 3);
+    CHECK(world.state(1) == "queued");
+}
+
 TEST_CASE("Arrays of a million tasks cost bytes", "[jobs]") {
     JobsWorld world;
     world.worker("a", 1, 2);
