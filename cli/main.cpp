@@ -234,6 +234,8 @@ int main(int argc, char** argv) {
     std::exception_ptr failure;
     try {
         const int code = start(argc, argv, gives_task_codes);
+        // A job that was left because nobody reads has said so, and has a code of its own.
+        if (code == exit_code::left_alone && gives_task_codes) return code;
         if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
         end_if_nobody_reads();
         throw std::runtime_error("cannot write the output");

@@ -118,6 +118,8 @@ inline constexpr auto ahead_work = 50ms;                  // measured work that 
 inline constexpr std::int64_t ahead_tasks = 512;          // of a node, whatever they take
 inline constexpr auto turn_gather = 15ms;  // under load a turn's records wait so long for others
 inline constexpr std::int64_t free_disk_bytes = 64 * 1024 * 1024;  // less: submits are refused
+inline constexpr std::int64_t free_disk_results =
+    16 * 1024 * 1024;  // less: what tasks made waits on its node; the rest is for the database
 inline constexpr int quarantine_failures = 3;  // tasks in a row that a node failed and another did
 
 // A node's attempts.

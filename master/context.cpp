@@ -28,7 +28,7 @@ Context::Context(const asio::any_io_executor& executor, const MasterOptions& cho
           if (record == nullptr) return std::nullopt;
           return key_psk(record->key);
       }) {
-    turns.record(load());
+    store.record(load());
 }
 
 /// How a task ended, as the core sees it.

@@ -93,7 +93,8 @@ asio::awaitable<void> JobDesk::serve(Submit request) {
                                               "along with --in"};
     std::int64_t items = 0;
     if (context_.jobs.submitted_before(submitter_, spec->idempotency_key) == nullptr) {
-        if (context_.store.free_bytes() < limits::free_disk_bytes)
+        const auto free = co_await context_.store.free_bytes();
+        if (free < limits::free_disk_bytes)
             throw RequestError{"full", "the disk of the master has less than " +
                                            format_size(limits::free_disk_bytes) +
                                            " free: no new jobs until there is room"};
@@ -125,6 +126,8 @@ asio::awaitable<void> JobDesk::serve(ListJobs request) {
     for (const auto* job : jobs_chosen(request.jobs, false))
         if (request.state.empty() || job->state_text() == request.state)
             views.push_back(context_.jobs.view(*job));
+    // Nobody is told of an end that a power cut could still undo.
+    co_await context_.turns.settled();
     auto frames = paged(request.id, views, &JobList::jobs);
     co_await send(std::move(frames));
 }
@@ -152,6 +155,9 @@ asio::awaitable<void> JobDesk::serve(RetryJob request) {
     auto* job = context_.jobs.find(id);
     if (job == nullptr)
         throw RequestError{"not_found", "job " + std::to_string(id) + " was forgotten meanwhile"};
+    if (job->status.cancelled && !job->ended())
+        throw RequestError{"conflict", "job " + std::to_string(id) +
+                                           " is still being cancelled: retry it once it has ended"};
     Effects effects;
     const auto count =
         context_.jobs.retry(context_.moment(), *job, std::move(states), request.cancelled, effects);
@@ -211,6 +217,7 @@ asio::awaitable<void> JobDesk::serve(WatchJobs request) {
             if (job->changed > told) views.push_back(context_.jobs.view(*job));
         }
         if (!views.empty() && (news || Clock::now() - told_at >= pause)) {
+            co_await context_.turns.settled();
             auto frames = paged(request.id, views, &JobList::jobs);
             co_await send(std::move(frames));
             told = version;
@@ -230,7 +237,7 @@ asio::awaitable<void> JobDesk::serve(WatchJobs request) {
 
 asio::awaitable<void> JobDesk::serve(WatchEvents request) {
     auto since = request.since < 0 ? context_.events.last() : request.since;
-    // Ids start anew with the master: one from before its start means all there are.
+    // Ids begin at the master's time of start; if its clock was set back, one from before means all.
     if (since > context_.events.last()) since = 0;
     auto seen = context_.events.changed.count();
     for (;;) {
@@ -239,7 +246,8 @@ asio::awaitable<void> JobDesk::serve(WatchEvents request) {
             auto frames = paged(request.id, events, &EventList::events);
             co_await send(std::move(frames));
         }
-        if (!events.empty()) since = events.back().id;
+        // Ids up to the last one that no event has any more are over as well.
+        since = events.empty() ? context_.events.last() : events.back().id;
         if (since < context_.events.last()) continue;
         if (!request.follow) break;
         seen = co_await context_.events.changed.wait(seen);

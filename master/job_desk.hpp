@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -45,6 +46,7 @@ class JobDesk {
     asio::awaitable<void> check_blobs(const JobSpec& spec);
     asio::awaitable<void> done(std::int64_t id, Effects effects);
     // task_lists.cpp
+    std::map<Position, TaskView> running_tasks(JobId id, Position after) const;
     asio::awaitable<std::vector<TaskState>> stored_states(JobId id);
     asio::awaitable<void> send(std::vector<std::string> frames);
     asio::awaitable<OutputPiece> output_now(const ReadOutput& request);

@@ -179,16 +179,15 @@ asio::awaitable<std::int64_t> Store::backup(std::filesystem::path file) {
     return ask<std::int64_t>(std::move(step));
 }
 
-std::int64_t Store::free_bytes() {
-    if (!progress_->measuring && Clock::now() - progress_->measured >= free_space_age) {
-        progress_->measuring = true;
+asio::awaitable<std::int64_t> Store::free_bytes() {
+    if (Clock::now() - progress_->measured >= free_space_age) {
         const auto measure = [](StoreFiles& files, bool&) {
             files.measure_free_space();
             return true;
         };
-        enqueue({}, std::make_shared<Question<bool>>(executor_, measure));
+        co_await ask<bool>(measure);
     }
-    return progress_->statistics.free_bytes;
+    co_return progress_->statistics.free_bytes;
 }
 
 std::uint64_t Store::enqueue(StoreBatch batch, std::shared_ptr<StoreTask> task) {
@@ -274,7 +273,6 @@ void Store::report(std::uint64_t number, Outcome outcome) {
             progress->failure = outcome.failure;
         progress->statistics = outcome.statistics;
         progress->measured = outcome.measured;
-        progress->measuring = false;
         for (const auto& warning : outcome.warnings) log_error(warning);
         for (const auto& task : outcome.answered) {
             task->answered = true;

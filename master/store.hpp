@@ -92,9 +92,8 @@ class Store {
     /// As of the last report of the thread.
     const StoreStatistics& statistics() const { return progress_->statistics; }
 
-    /// Free space where the store is, at most a few seconds old while the store is used; asks the
-    /// thread for a newer figure when it is older than a second.
-    std::int64_t free_bytes();
+    /// Free space where the store is, a second old at most.
+    asio::awaitable<std::int64_t> free_bytes();
 
   private:
     using Tasks = std::vector<std::shared_ptr<StoreTask>>;
@@ -133,7 +132,6 @@ class Store {
         std::string failure;
         StoreStatistics statistics;
         Instant measured;  // the free space
-        bool measuring = false;
         Wakeup changed;
     };
     std::shared_ptr<Progress> progress_;

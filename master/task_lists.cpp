@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "common/selector.hpp"
@@ -72,6 +73,18 @@ class TaskPages {
     std::vector<std::string> frames_;
 };
 
+/// A task that has ended and has no result on disk: one that was cancelled before it ran never gets
+/// one, each other one gets it in a moment.
+void replace_unrecorded(const Job& job, const std::map<Position, TaskView>& before,
+                        TaskView& view) {
+    const auto position = job.position(view.index);
+    const auto known = position ? before.find(*position) : before.end();
+    if (known != before.end())
+        view = known->second;
+    else
+        view.state = job.status.cancelled ? "cancelled" : "queued";
+}
+
 asio::awaitable<void> change_of(Wakeup& news, std::uint64_t seen) {
     co_await news.wait(seen);
 }
@@ -88,6 +101,20 @@ asio::awaitable<void> JobDesk::send(std::vector<std::string> frames) {
     }
 }
 
+/// The tasks of the job that are with nodes, from a position on.
+std::map<Position, TaskView> JobDesk::running_tasks(JobId id, Position after) const {
+    std::map<Position, TaskView> views;
+    const auto* job = context_.jobs.find(id);
+    if (job == nullptr) return views;
+    for (const auto& [node, worker] : context_.jobs.workers())
+        for (const auto& [attempt, held] : worker.attempts) {
+            const auto& [of_job, position, number] = attempt;
+            if (of_job == id && position > after && job->active.contains(position))
+                views.emplace(position, context_.jobs.task_view(*job, position));
+        }
+    return views;
+}
+
 asio::awaitable<void> JobDesk::serve(GetJob request) {
     const auto& named = job_named(request.job, false);
     const auto id = named.status.id;
@@ -95,6 +122,7 @@ asio::awaitable<void> JobDesk::serve(GetJob request) {
     detail.id = request.id;
     detail.job = context_.jobs.view(named);
     detail.spec = *named.spec;
+    co_await context_.turns.settled();
     connection_.send(detail);
     const auto chosen = tasks_chosen(request.tasks);
     if (!request.state.empty() && !task_state(request.state))
@@ -105,6 +133,10 @@ asio::awaitable<void> JobDesk::serve(GetJob request) {
     std::int64_t last_index = request.after;
     Position after = -1;
     for (bool over = false; !over;) {
+        // What has ended by now is in the store after the turn; what ends meanwhile is shown as it
+        // is now, since a result that is not on disk may still be lost.
+        const auto before = running_tasks(id, after);
+        co_await context_.turns.settled();
         auto results = co_await context_.store.results(id, after, page_tasks);
         // The job may have moved on, or away, while the store was asked.
         const auto* job = context_.jobs.find(id);
@@ -121,7 +153,7 @@ asio::awaitable<void> JobDesk::serve(GetJob request) {
                                                 job->state(position) == TaskState::queued);
             auto view = has && !open ? view_of(*job, results[place])
                                      : context_.jobs.task_view(*job, position);
-            if (job->ended() && !has) view.state = "cancelled";
+            if (!has && !open) replace_unrecorded(*job, before, view);
             if (!request.state.empty() && view.state != request.state) continue;
             if (left-- == 0)
                 next = last_index;
@@ -196,6 +228,8 @@ asio::awaitable<OutputPiece> JobDesk::output_now(const ReadOutput& request) {
         OutputPiece none;
         none.answer.offset = request.offset;
         if (!job->ended() && job->state(*position) == TaskState::queued) co_return none;
+        // One that has ended just now is in the store only after the turn.
+        co_await context_.turns.settled();
         auto piece = co_await stored_output(request, *position);
         co_return piece;
     }

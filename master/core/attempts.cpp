@@ -118,8 +118,8 @@ void Jobs::save_task(const Job& job, Position position, const ActiveTask& task, 
     record.last_attempt = task.last_attempt;
     record.failures = task.failures;
     record.deaths = task.deaths;
-    record.avoid = task.avoid;
     record.cancelled = task.cancelled;
+    record.avoid = task.avoid;
     for (const auto& attempt : task.live)
         record.live.push_back({attempt.number, attempt.node, attempt.started_at});
     effects.push_back(SaveTask{std::move(record)});
@@ -306,7 +306,8 @@ void Jobs::on_failure(Moment now, Job& job, Position position, Worker& worker, T
     const auto& node_id = worker.node->record.id;
     drop_attempt(job, task, attempt.number);
     const double ago = started_ago(report);
-    if (attempt.stopping && !attempt.requeue) {
+    const bool cancelled = job.status.cancelled || task.cancelled;
+    if (cancelled || (attempt.stopping && !attempt.requeue)) {
         result.reason = job.status.cancelled ? job.status.reason : "cancelled";
         return finish(now, job, position, TaskState::cancelled, std::move(result), ago, output,
                       effects);
@@ -353,7 +354,14 @@ void Jobs::on_death(Moment now, Job& job, Position position, std::string_view no
     ++counters_.attempts_lost;
     task.avoid = node_id;
     task.failed_there = false;
-    if (counts) ++task.deaths;
+    if (counts) {
+        ++task.deaths;
+        const auto index = job.index(position);
+        effects.push_back(Happened{"attempt_lost", name_of(node_id), job.status.id, index,
+                                   "task " + std::to_string(index) + " of job " +
+                                       std::to_string(job.status.id) +
+                                       " was lost: " + std::string(why)});
+    }
     if (task.deaths < limits::poison_deaths || !task.live.empty())
         return requeue(now, job, position, counts ? limits::retry_first : Duration::zero(),
                        effects);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "common/array_range.hpp"
+#include "common/glob.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -39,6 +40,9 @@ std::string check_texts(const JobSpec& spec) {
             return "bad dependency " + quoted(dependency) + ": expected ID, ok:ID or any:ID";
     if (spec.after.size() > limits::job_dependencies)
         return "more than " + std::to_string(limits::job_dependencies) + " dependencies";
+    for (const auto& pattern : spec.out)
+        if (const auto problem = glob_problem(pattern); !problem.empty())
+            return "the pattern " + quoted(pattern) + " for files that come back " + problem;
     return {};
 }
 
@@ -104,6 +108,16 @@ Attempt* ActiveTask::find(std::int64_t number) {
     return nullptr;
 }
 
+bool ActiveTask::waits_on_node() const {
+    bool waits = false;
+    for (const auto& attempt : live) {
+        if (attempt.detached) continue;
+        if (!attempt.ahead) return false;
+        waits = true;
+    }
+    return waits;
+}
+
 Job::Job(JobStatus given, std::shared_ptr<const JobSpec> what)
     : status(std::move(given)),
       spec(std::move(what)),
@@ -164,6 +178,11 @@ std::optional<Position> Job::next_waiting() const {
     return std::nullopt;
 }
 
+std::int64_t Job::waiting_on_nodes() const {
+    return std::count_if(active.begin(), active.end(),
+                         [](const auto& entry) { return entry.second.waits_on_node(); });
+}
+
 void Job::take(Position position) {
     set_state(position, TaskState::running);
 }
@@ -218,7 +237,7 @@ std::string Job::state_text() const {
         if (status.cancelled && !too_many) return "cancelled";
         return failed() > 0 ? "failed" : "done";
     }
-    if (count(TaskState::running) > 0) return "running";
+    if (count(TaskState::running) > waiting_on_nodes()) return "running";
     return status.held ? "held" : "queued";
 }
 

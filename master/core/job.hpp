@@ -49,14 +49,16 @@ struct ActiveTask {
     std::int64_t deaths = 0;    // of nodes and runners that had it
     std::string avoid;          // id of the node where it failed, or was lost, last
     bool failed_there = false;  // it failed there
-    bool cancelled = false;     // by itself: it ends with its live attempts
     bool had_result = false;    // and was taken up again
     std::string complaint;      // of that failure
     bool waiting = false;       // is to be run: queued, or held back until `not_before`
+    bool cancelled = false;     // on its own: it does not run again
     Instant not_before{};
     std::vector<Attempt> live;  // limits::live_attempts at most
 
     Attempt* find(std::int64_t number);
+    /// It is on a node that has no room for it yet: nothing of it runs.
+    bool waits_on_node() const;
 };
 
 /// A job as the master sees it: what was asked for, and how far it has come.
@@ -104,6 +106,8 @@ class Job {
         return status.size - frontier_ + static_cast<std::int64_t>(requeued_.size());
     }
     Position frontier() const { return frontier_; }
+    /// How many of those that are taken wait on nodes.
+    std::int64_t waiting_on_nodes() const;
 
     /// Every task that has not begun counts as ended.
     void stop_queue();

@@ -61,14 +61,14 @@ struct TaskRecord {
     std::int64_t last_attempt = 0;  // highest number given
     std::int64_t failures = 0;      // count against --retries
     std::int64_t deaths = 0;        // of nodes and runners
+    bool cancelled = false;         // it is to end, but attempts of it still do
     std::string avoid;              // id of the node where it failed last
-    bool cancelled = false;         // by itself: it ends with its live attempts
     std::vector<LiveAttempt> live;  // limits::live_attempts at most
 
     bool operator==(const TaskRecord&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(TaskRecord, (),
-                      (job, position, last_attempt, failures, deaths, avoid, cancelled, live))
+                      (job, position, last_attempt, failures, deaths, cancelled, avoid, live))
 
 /// How a task ended. Where its output lies is the store's business.
 struct TaskResult {

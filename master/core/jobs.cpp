@@ -102,8 +102,8 @@ void Jobs::restore(const TaskRecord& record) {
     task.last_attempt = record.last_attempt;
     task.failures = record.failures;
     task.deaths = record.deaths;
-    task.avoid = record.avoid;
     task.cancelled = record.cancelled;
+    task.avoid = record.avoid;
     for (const auto& live : record.live) {
         Attempt attempt;
         attempt.number = live.number;
@@ -144,6 +144,7 @@ void Jobs::restored(Moment now, Effects& effects) {
         detach_all(now, workers_[id], removed, effects);
         workers_.erase(id);
     }
+    for (const auto& [id, node] : cluster_.nodes()) on_node_changed(*node);
     for (auto* job : jobs) {
         update_queue(*job);
         end_if_over(now, *job, effects);
@@ -324,6 +325,7 @@ void Jobs::cancel_task(Moment now, Job& job, Position position, Effects& effects
         task.cancelled = true;
         drop_detached(job, task);
         for (auto& attempt : task.live) stop(job, position, attempt, "cancelled", effects);
+        // On disk, since the answer to the user promises it.
         if (!task.live.empty()) return save_task(job, position, task, effects);
     }
     TaskResult result;
@@ -334,6 +336,8 @@ void Jobs::cancel_task(Moment now, Job& job, Position position, Effects& effects
 
 std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bool cancelled_too,
                          Effects& effects) {
+    // What still runs of it is being ended; nothing of it may begin meanwhile.
+    if (job.status.cancelled && !job.ended()) return 0;
     if (job.ended()) {
         states.resize(static_cast<std::size_t>(job.status.size), TaskState::cancelled);
         const auto again = [&](TaskState state) {
@@ -343,12 +347,12 @@ std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bo
         job.status.rest_cancelled =
             !cancelled_too && (job.status.cancelled || job.status.rest_cancelled);
         job.reopen(std::move(states));
+        job.status.held = false;  // whoever asks for that wants it to run
         job.status.last_attempt = std::max(job.status.last_attempt, job.status.highest_attempt);
         link_dependencies(job);
         hold_dependents(job.status.id);
         effects.push_back(SaveJobStatus{job.status});
     }
-    if (job.status.cancelled) return 0;
     std::int64_t count = 0;
     for (Position position = 0; position < job.frontier(); ++position) {
         const auto state = job.state(position);
@@ -504,6 +508,10 @@ JobView Jobs::view(const Job& job) const {
     for (const auto state : {TaskState::queued, TaskState::running, TaskState::done,
                              TaskState::failed, TaskState::cancelled})
         view.tasks[std::string(state_name(state))] = job.count(state);
+    // What waits on a node has begun for the scheduler alone.
+    const auto waiting = job.waiting_on_nodes();
+    view.tasks["running"] -= waiting;
+    view.tasks["queued"] += waiting;
     view.submitted_at = rfc3339(job.status.submitted_at);
     if (job.ended()) view.finished_at = rfc3339(job.status.finished_at);
     if (!job.status.reason.empty()) view.reason = job.status.reason;
@@ -532,13 +540,14 @@ TaskView Jobs::task_view(const Job& job, Position position) const {
         if (attempt.detached && view.node != "") continue;
         view.node = name_of(attempt.node);
         view.attempt = attempt.number;
-        view.started_at = rfc3339(attempt.started_at);
         view.reason.reset();
-        if (attempt.detached)
-            view.reason = "its node is lost";
-        else if (attempt.ahead)
+        if (attempt.ahead)
             view.reason = "waits on the node";
+        else
+            view.started_at = rfc3339(attempt.started_at);
+        if (attempt.detached) view.reason = "its node is lost";
     }
+    if (task.waits_on_node()) view.state = state_name(TaskState::queued);
     return view;
 }
 

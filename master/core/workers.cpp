@@ -90,6 +90,7 @@ void Jobs::start_ahead(Worker& worker) {
         if (job == nullptr) continue;
         if (const auto task = job->active.find(position); task != job->active.end())
             if (auto* attempt = task->second.find(number)) attempt->ahead = false;
+        touch(*job);
     }
 }
 
@@ -246,10 +247,11 @@ void Jobs::on_node_removed(Instant at, const Node& node, Effects& effects) {
 }
 
 void Jobs::on_node_changed(const Node& node) {
-    const auto found = workers_.find(node.record.id);
-    if (found == workers_.end()) return;
-    found->second.node = &node;
-    found->second.labels = labels_of(node.record);
+    if (node.plain || node.record.role != "worker") return;
+    // One that has not told its attempts yet gets no orders, but counts for what can run somewhere.
+    auto& worker = worker_for(node);
+    worker.node = &node;
+    worker.labels = labels_of(node.record);
     something_new_ = true;
 }
 

@@ -232,10 +232,11 @@ bool ResultLineReader::next_end(Position& position, EndState& end, std::int64_t&
 }
 
 std::string task_line(const TaskRecord& record) {
-    std::string line = record.cancelled ? "c" : "";
+    std::string line;
     append_number(line, record.last_attempt);
     append_field(line, record.failures);
     append_field(line, record.deaths);
+    append_field(line, record.cancelled ? 1 : 0);
     line.push_back(' ');
     append_text(line, record.avoid);
     for (const auto& attempt : record.live) {
@@ -251,11 +252,10 @@ TaskRecord task_of_line(JobId job, Position position, std::string_view line) {
     TaskRecord record;
     record.job = job;
     record.position = position;
-    record.cancelled = line.starts_with('c');
-    if (record.cancelled) line.remove_prefix(1);
     record.last_attempt = take_number(line);
     record.failures = take_number(line);
     record.deaths = take_number(line);
+    record.cancelled = take_number(line) != 0;
     record.avoid = text_of(take(line, ' '));
     while (!line.empty()) {
         if (record.live.size() >= limits::live_attempts) damaged();

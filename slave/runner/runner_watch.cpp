@@ -132,7 +132,8 @@ void Runner::look_at(Attempt& attempt, Instant now) {
         return begin_kill(attempt, "time_limit",
                           "it ran longer than " + format_duration(spec.time_limit_seconds),
                           attempt.grace);
-    const auto renewed = std::max(attempt.started, lease_);
+    // A lease counts from the master's last sign of life, however late the task was launched.
+    const auto renewed = lease_ == Instant{} ? attempt.started : lease_;
     if (spec.stop_after_seconds > 0 && now - renewed >= of_seconds(spec.stop_after_seconds))
         begin_kill(
             attempt, "lease",

@@ -42,8 +42,8 @@ struct World {
     template <class Work>
     void run(Work work) {
         auto all = [&]() -> asio::awaitable<void> {
-            co_await until_first_failure(listener.run(), context.store.run(), bulk.run(),
-                                         join_and(std::move(work)));
+            co_await until_first_failure(listener.run(), context.store.run(), context.turns.run(),
+                                         bulk.run(), join_and(std::move(work)));
         };
         auto stop = [&]() -> asio::awaitable<void> {
             const bool clean = co_await listener.stop();

@@ -152,6 +152,15 @@ class RunnerFolder {
         while (runner() > 0 && Clock::now() < deadline) ::usleep(2000);
     }
     std::filesystem::path runner_path() const { return path / "runner"; }
+    /// Whether the runner's files hold anything that a later one would have to know.
+    bool remembers() const {
+        for (const char* name : {"spool", "running"}) {
+            std::error_code error;
+            const auto size = std::filesystem::file_size(runner_path() / name, error);
+            if (!error && size > 0) return true;
+        }
+        return false;
+    }
 
     /// A program that is the runner without cgroups, as on machines where it may have none.
     std::string without_groups() const {

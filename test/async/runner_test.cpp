@@ -316,6 +316,22 @@ TEST_CASE("a lease that nobody renews ends its attempt, a renewed one does not",
     CHECK(report.duration_seconds >= 1.4);
 }
 
+TEST_CASE("a task that was launched late has only what is left of its lease", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    constexpr double lease = 30;
+    RenewLease renewal;
+    const auto heard = Clock::now() - std::chrono::seconds(29);
+    renewal.sent_at_ns = heard.time_since_epoch().count();
+    slave.link.send(renewal);
+    auto spec = folder.shell("sleep 1000");
+    spec.stop_after_seconds = lease;
+    slave.start(spec);
+    slave.until([&] { return slave.ended.contains(spec.key); });
+    CHECK(slave.ended[spec.key].report.outcome == "lease");
+    CHECK(slave.ended[spec.key].report.duration_seconds < lease / 2);
+}
+
 TEST_CASE("tasks outlive their slave, and the next one adopts them with all output", "[runner]") {
     RunnerFolder folder;
     auto spec = folder.shell("echo one; while [ ! -e go ]; do sleep 0.02; done; echo two; exit 5");
@@ -403,7 +419,7 @@ TEST_CASE("a runner that is told to stop ends its tasks and writes that down", "
     slave.until([&] { return slave.attached == 1; });
     CHECK(slave.listed[spec.key].report.outcome == "runner");
     slave.forget(spec.key);
-    slave.until([&] { return !slave.link.something_left(); });
+    slave.until([&] { return !folder.remembers(); });
 }
 
 TEST_CASE("a torn end of the spool is dropped, what is before it is kept", "[runner]") {
@@ -433,7 +449,7 @@ TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]")
     const auto first = folder.shell("true");
     slave.run(first);
     slave.forget(first.key);
-    slave.until([&] { return !slave.link.something_left(); });
+    slave.until([&] { return !folder.remembers(); });
     const int before = open_descriptors(folder.runner());
     for (int i = 0; i < 30; ++i) {
         const auto spec = folder.shell(i % 3 == 0 ? "head -c 100000 /dev/zero" : "echo x");
@@ -442,7 +458,7 @@ TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]")
     }
     for (int i = 0; i < 5; ++i) slave.run(folder.program({"no-such-command"}));
     for (const auto& [key, ended] : slave.ended) slave.forget(key);
-    slave.until([&] { return !slave.link.something_left(); });
+    slave.until([&] { return !folder.remembers(); });
     CHECK(open_descriptors(folder.runner()) == before);
     CHECK(std::filesystem::is_empty(folder.runner_path() / "output"));
 }

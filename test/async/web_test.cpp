@@ -270,12 +270,12 @@ TEST_CASE("events: who does not read is dropped, the others are not", "[web]") {
             reader->pump();
             events += reader->received.find("event: state") != std::string::npos;
             reader->received.clear();
-            return web.server->counters().dropped_viewers > 0;
+            // However soon the lazy one is dropped, the reader goes on.
+            return web.server->counters().dropped_viewers > 0 && events > 1;
         },
         20s);
     CHECK(dropped);
     CHECK(web.server->counters().dropped_viewers == 1);
-    CHECK(events > 1);
     CHECK(web.closes(*lazy));
     web.view.touch();
     CHECK(web.next_event(*reader) != "");

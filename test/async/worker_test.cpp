@@ -230,6 +230,7 @@ TEST_CASE("many short tasks share messages", "[worker]") {
         orders.spec.emplace();
         orders.spec->command = {"/bin/echo", "{}"};
         orders.spec->cpus = 1;
+        orders.spec->items = true;
         for (std::int64_t task = 1; task <= 200; ++task)
             orders.tasks.push_back({task, 1, "item" + std::to_string(task), true});
         bench.say(orders);

@@ -14,6 +14,7 @@
 #include "common/wakeup.hpp"
 #include "slave/core/backoff.hpp"
 #include "test/bench/peer.hpp"
+#include "test/bench/work.hpp"
 
 namespace rpic::bench {
 
@@ -42,6 +43,7 @@ class Crowd {
         end["first_reason"] = first_reason_;
         end["beats"] = beats_;
         end["answers"] = answers_;
+        end["tasks"] = tasks_;
         print(end);
     }
 
@@ -136,12 +138,15 @@ class Crowd {
         link.send(KeyStored{});
     }
 
-    static Hello hello_of(const Peer& peer) {
+    Hello hello_of(const Peer& peer) const {
         Hello hello;
         hello.version = version;
         hello.protocol = protocol_version;
         hello.peer = "node";
-        hello.role = "basic";
+        hello.role = options_.mode == "work" ? "worker" : "basic";
+        hello.cpus = options_.cpus;
+        hello.memory_bytes = std::int64_t{3} << 30;
+        hello.isolation = "user";
         hello.name = "board-" + std::to_string(peer.number);
         hello.fingerprint = "bench-" + std::to_string(peer.number);
         hello.boot_id = "4f1b7a52-0000-4000-8000-000000000000";
@@ -158,9 +163,23 @@ class Crowd {
     }
 
     asio::awaitable<void> read(Connection& link) {
+        if (options_.mode == "work") co_await work(link);
         for (;;) {
             Frame frame;
             while (link.take_frame(frame)) ++answers_;
+            co_await link.receive();
+        }
+    }
+
+    asio::awaitable<void> work(Connection& link) {
+        NoOpTasks tasks;
+        tasks.begin(link);
+        for (;;) {
+            Frame frame;
+            const auto before = tasks.count();
+            while (link.take_frame(frame)) tasks.take(frame.json, link);
+            tasks.report(link);
+            tasks_ += tasks.count() - before;
             co_await link.receive();
         }
     }
@@ -259,6 +278,7 @@ class Crowd {
     std::string first_reason_;
     std::int64_t beats_ = 0;
     std::int64_t answers_ = 0;
+    std::int64_t tasks_ = 0;
 };
 
 }  // namespace rpic::bench

@@ -23,6 +23,8 @@ struct Options {
     double heartbeat = 5;
     bool one_address = false;
     bool wait = false;
+    std::int64_t cpus = 64;
+    std::string task;
 };
 
 inline void print(json::object event) {

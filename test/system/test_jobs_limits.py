@@ -70,10 +70,10 @@ class TooMuch(SystemTest):
         self.assertEqual((result.returncode, result.stdout), (0, " ".join(words) + "\n"))
 
     def test_command_that_grows_beyond_what_the_kernel_takes(self):
-        item = "i" * 30_000
-        result = self.cluster.cli("map", "--", "echo", *["{}"] * 100, ":::", item)
+        item = "i" * 8_000
+        result = self.cluster.cli("map", "--", "echo", *["{}"] * 135, ":::", item)
         self.assertEqual(result.returncode, 1, result.stderr)
-        task = self.cluster.task("last")
+        task = self.cluster.task("last", 1)
         self.assertEqual((task["state"], task["exit_code"]), ("failed", 126))
         self.assertIn("long", task["reason"])
 

@@ -76,8 +76,8 @@ TEST_CASE("items that cannot travel are refused by their number", "[cli]") {
     };
     refuse("good\n\xff\n", "item 2");
     refuse(std::string("a\0b\n", 4), "NUL");
-    refuse(std::string(limits::item_bytes + 1, 'x') + "\n", "longer than 32");
-    refuse(std::string(limits::item_bytes * 3, 'x'), "longer than 32");
+    refuse(std::string(limits::item_bytes + 1, 'x') + "\n", "longer than 8");
+    refuse(std::string(limits::item_bytes * 3, 'x'), "longer than 8");
     ItemList items;
     items.feed_lines(std::string(limits::item_bytes, 'x') + "\r\n");
     CHECK(items.count() == 1);

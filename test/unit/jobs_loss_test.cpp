@@ -275,3 +275,70 @@ TEST_CASE("After a restored backup no attempt number is given again", "[jobs]") 
     world.place();
     CHECK(world.effects() == Lines{"task 2000.0 [2000001@a]", "start 2000.0#2000001 on 1"});
 }
+
+TEST_CASE("A task that was cancelled by itself does not run again, whatever happens", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1, 2);
+    world.submit(world.spec("1-2"));
+    world.place();
+    world.cancel_task(1, 0);
+    CHECK(world.effects() == Lines{"stop 1.1#1 on 1: cancelled", "task 1.0 [1@a] cancelled"});
+    SECTION("its node is lost") {
+        world.disconnect(1);
+        world.pass(20s);
+        CHECK(world.effects() == Lines{"drop task 1.0", "result 1.0 cancelled #1", "(attempt_lost)",
+                                       "task 1.1 [1@a]"});
+    }
+    SECTION("its node forgot it") {
+        world.disconnect(1);
+        world.connect("a", 2, 2);
+        world.resync(2, {has({1, 2, 1}, "running")});
+        CHECK(world.effects() == Lines{"drop task 1.0", "result 1.0 cancelled #1"});
+    }
+    SECTION("it is killed by its end") {
+        world.ended(1, {1, 1, 1}, 0, "killed");
+        CHECK(world.effects() ==
+              Lines{"drop task 1.0", "result 1.0 cancelled #1", "ack 1.1#1 on 1"});
+    }
+    SECTION("its runner dies") {
+        world.ended(1, {1, 1, 1}, 0, "runner");
+        CHECK(world.effects() ==
+              Lines{"drop task 1.0", "result 1.0 cancelled #1", "ack 1.1#1 on 1"});
+    }
+    world.place();
+    CHECK(world.jobs.find(1)->count(TaskState::cancelled) == 1);
+}
+
+TEST_CASE("After a master restart what was cancelled is told to end once more", "[jobs]") {
+    JobsWorld world;
+    world.connect("a", 9, 2);
+    world.disconnect(9);
+    const bool whole_job = GENERATE(true, false);
+    JobStatus status;
+    status.id = 1;
+    status.submitter = "ann";
+    status.cancelled = whole_job;
+    world.jobs.restore(status, std::make_shared<const JobSpec>(world.spec()), {});
+    TaskRecord record;
+    record.job = 1;
+    record.last_attempt = 1;
+    record.cancelled = !whole_job;
+    record.live = {{1, "a", 0}};
+    world.jobs.restore(record);
+    Effects effects;
+    world.jobs.restored(world.now, effects);
+    CHECK(effects.empty());
+    world.connect("a", 1, 2);
+    SECTION("it still runs") {
+        CHECK(world.resync(1, {has({1, 0, 1}, "running")}) == Lines{"1.0#1 adopt"});
+        CHECK(world.effects() == Lines{"stop 1.0#1 on 1: cancelled"});
+    }
+    SECTION("it has ended already") {
+        CHECK(world.resync(1, {has({1, 0, 1}, "ended")}) == Lines{"1.0#1 adopt"});
+        CHECK(world.effects().empty());
+    }
+    world.ended(1, {1, 0, 1}, 0, "killed");
+    CHECK(world.effects() == Lines{"drop task 1.0", "result 1.0 cancelled #1",
+                                   "job 1 ended" + std::string(whole_job ? " cancelled" : ""),
+                                   "ended 1", "(job_ended)", "ack 1.0#1 on 1"});
+}

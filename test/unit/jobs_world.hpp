@@ -34,7 +34,7 @@ inline std::string words_of(const Effect& effect) {
                            std::to_string(task->record.position) + " [";
         for (const auto& live : task->record.live)
             text += (text.back() == '[' ? "" : " ") + std::to_string(live.number) + "@" + live.node;
-        return text + "]";
+        return text + "]" + (task->record.cancelled ? " cancelled" : "");
     }
     if (const auto* gone = std::get_if<ForgetTask>(&effect))
         return "drop task " + std::to_string(gone->job) + "." + std::to_string(gone->position);
@@ -149,6 +149,11 @@ class JobsWorld {
     void cancel(JobId id) {
         effects_.clear();
         jobs.cancel(now, *jobs.find(id), "cancelled by ann", effects_);
+    }
+
+    void cancel_task(JobId id, Position position) {
+        effects_.clear();
+        jobs.cancel_task(now, *jobs.find(id), position, effects_);
     }
 
     /// Time passes in steps of the master's tick.

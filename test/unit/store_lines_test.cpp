@@ -188,16 +188,16 @@ TEST_CASE("begun tasks come back from their lines") {
         record.last_attempt = 2'000'001;
         record.failures = 3;
         record.deaths = 2;
-        record.avoid = "0123456789abcdef0123456789abcdef";
         record.cancelled = true;
+        record.avoid = "0123456789abcdef0123456789abcdef";
         record.live = {{2'000'000, "aa bb", 1'772'366'400}, {2'000'001, "", 0}};
     }
     CHECK(task_of_line(12, 999'999, task_line(record)) == record);
 }
 
 TEST_CASE("damaged lines of tasks are refused") {
-    for (const auto* line :
-         {"", "1", "1 2", "1 2 x ", "1 2 3 a 4", "1 2 3 a 4 b", "1 2 3 a 1 b 1 2 b 2 3 b 3"}) {
+    for (const auto* line : {"", "1", "1 2", "1 2 x 0 ", "1 2 3", "1 2 3 0 a 4", "1 2 3 0 a 4 b",
+                             "1 2 3 0 a 1 b 1 2 b 2 3 b 3"}) {
         INFO(line);
         CHECK_THROWS_AS(task_of_line(1, 1, line), std::runtime_error);
     }

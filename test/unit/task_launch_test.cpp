@@ -82,6 +82,7 @@ TEST_CASE("what the runner is given", "[launch]") {
     job.cwd = "sub/folder";
     CHECK(make_launch_spec(attempt_of(job), "/w", "", surroundings()).cwd == "/w/sub/folder");
     job.cwd = "/else";
+    job.items = true;
     spec = make_launch_spec(attempt_of(job, "a b"), "/w", "", surroundings());
     CHECK(spec.cwd == "/else");
     CHECK(spec.command == std::vector<std::string>{"find", "a b", "-name", "x"});
