@@ -9,6 +9,7 @@
 #include "cli/verbs.hpp"
 #include "common/daemon.hpp"
 #include "common/errors.hpp"
+#include "common/file_error.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -221,6 +222,10 @@ int explain_failure(const std::exception_ptr& failure) {
         return complain(error.what(), error.code == "not_found"   ? exit_code::not_found
                                       : error.code == "forbidden" ? exit_code::key_refused
                                                                   : exit_code::failed);
+    } catch (const FileError& error) {
+        // The master refuses files in the same words as requests.
+        return complain(error.what(),
+                        error.code == "forbidden" ? exit_code::key_refused : exit_code::failed);
     } catch (const std::exception& error) {
         return complain(error.what(), exit_code::failed);
     }

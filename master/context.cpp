@@ -20,6 +20,7 @@ Context::Context(const asio::any_io_executor& executor, const MasterOptions& cho
       jobs(cluster, {started, contents.epoch, contents.next_job, limits::lost_after_master_start}),
       events(executor, moment().wall_ms),
       job_news(executor),
+      job_changes(executor),
       turns(*this, executor),
       bulk(executor),
       lobby(executor, counters),

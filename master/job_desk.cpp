@@ -203,7 +203,7 @@ asio::awaitable<void> JobDesk::serve(WatchJobs request) {
     const Duration pause = std::chrono::milliseconds(250);
     std::uint64_t told = 0;
     Instant told_at{};
-    auto seen = context_.job_news.count();
+    auto seen = context_.job_changes.count();
     for (;;) {
         std::vector<JobView> views;
         const auto version = context_.jobs.version();
@@ -224,11 +224,11 @@ asio::awaitable<void> JobDesk::serve(WatchJobs request) {
             told_at = Clock::now();
         }
         if (ended) break;
-        // A change within the pause is told with the end of it.
-        if (!views.empty() && told < version)
-            co_await sleep_for(pause / 5);
-        else
-            seen = co_await context_.job_news.wait(seen);
+        // A change within the pause is told with the end of it, and a long list is not looked
+        // through in each turn.
+        const bool untold = !views.empty() && told < version;
+        if (untold || ids.size() > 100) co_await sleep_for(pause / 5);
+        if (!untold) seen = co_await context_.job_changes.wait(seen);
     }
     Done answer;
     answer.id = request.id;
@@ -237,7 +237,8 @@ asio::awaitable<void> JobDesk::serve(WatchJobs request) {
 
 asio::awaitable<void> JobDesk::serve(WatchEvents request) {
     auto since = request.since < 0 ? context_.events.last() : request.since;
-    // Ids begin at the master's time of start; if its clock was set back, one from before means all.
+    // Ids begin at the master's time of start; if its clock was set back, one from before means
+    // all.
     if (since > context_.events.last()) since = 0;
     auto seen = context_.events.changed.count();
     for (;;) {

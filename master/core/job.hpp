@@ -52,7 +52,6 @@ struct ActiveTask {
     bool had_result = false;    // and was taken up again
     std::string complaint;      // of that failure
     bool waiting = false;       // is to be run: queued, or held back until `not_before`
-    bool cancelled = false;     // on its own: it does not run again
     Instant not_before{};
     std::vector<Attempt> live;  // limits::live_attempts at most
 

@@ -150,9 +150,12 @@ bool Jobs::take_over(Worker& worker, const AttemptState& told, std::set<Ref>& pr
            ended            ? Place::ended
            : attempt->ahead ? Place::ahead
                             : Place::running);
-    if (attempt->stopping && !ended) {
+    // A restart of the master has forgotten whom it told.
+    const bool cancelled = job->status.cancelled || task.cancelled;
+    if ((attempt->stopping || cancelled) && !ended) {
         attempt->stopping = false;  // told again, now that it hears us
-        stop(*job, *position, *attempt, attempt->requeue ? "drained" : "cancelled", effects);
+        const bool drained = attempt->requeue && !cancelled;
+        stop(*job, *position, *attempt, drained ? "drained" : "cancelled", effects);
     }
     if (task.waiting) {
         // It was to run elsewhere, but that has not begun.

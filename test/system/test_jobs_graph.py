@@ -73,7 +73,8 @@ class JobFile(SystemTest):
         # The film comes last, though it is written first.
         [[job]]
         name = "film"
-        command = "cat frame* > film; cat film"
+        command = "cat input input > film; cat film"
+        in = ["input"]
         after = ["frames"]
         out = "film"
         time_limit = "1m"
@@ -111,12 +112,11 @@ class JobFile(SystemTest):
         self.assertEqual(result.returncode, 0, result.stderr)
         ids = result.stdout.decode().split()
         self.assertEqual(len(ids), 3)
-        for job in ids:
-            self.cluster.wait_job(job, "failed" if self.cluster.job(job)["name"] == "film"
-                                  else "cancelled" if self.cluster.job(job)["name"] == "names"
-                                  else "done")
-        frames = ids[0]
-        self.assertEqual(self.cluster.job(frames)["name"], "frames")
+        names = [self.cluster.wait_job(job, "done")["name"] for job in ids]
+        self.assertEqual(names, ["frames", "film", "names"])
+        frames, film, items = ids
+        self.assertEqual(self.cluster.cli_ok("logs", film), "from the input\n" * 2)
+        self.assertEqual(self.cluster.cli_ok("logs", items), "b\nd\n")
         self.assertEqual(self.cluster.job(frames)["priority"], 5)
         self.assertEqual(self.cluster.cli_ok("logs", frames), "from the input\n" * 3)
         home = self.cluster.folder / "home"
