@@ -16,9 +16,10 @@ struct RequestError {
 };
 
 /// A list as frames that each keep to the limit. `Answer` has `more`, `list` is its member for
-/// them.
+/// them. `goes_on`: further frames follow behind these.
 template <class Answer, class Items>
-std::vector<std::string> paged(std::int64_t id, const Items& items, Items Answer::*list) {
+std::vector<std::string> paged(std::int64_t id, const Items& items, Items Answer::*list,
+                               bool goes_on = false) {
     std::vector<std::string> frames;
     Answer page;
     page.id = id;
@@ -34,7 +35,7 @@ std::vector<std::string> paged(std::int64_t id, const Items& items, Items Answer
         (page.*list).push_back(item);
         bytes += size;
     }
-    page.more = false;
+    page.more = goes_on;
     frames.push_back(encode(page));
     return frames;
 }

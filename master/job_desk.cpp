@@ -1,6 +1,7 @@
 #include "master/job_desk.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/log.hpp"
 #include "common/selector.hpp"
@@ -122,28 +123,44 @@ asio::awaitable<void> JobDesk::serve(Submit request) {
 }
 
 asio::awaitable<void> JobDesk::serve(ListJobs request) {
-    std::vector<JobView> views;
-    for (const auto* job : jobs_chosen(request.jobs, false))
-        if (request.state.empty() || job->state_text() == request.state)
-            views.push_back(context_.jobs.view(*job));
-    // Nobody is told of an end that a power cut could still undo.
-    co_await context_.turns.settled();
-    auto frames = paged(request.id, views, &JobList::jobs);
-    co_await send(std::move(frames));
+    std::vector<JobId> ids;
+    for (const auto* job : jobs_chosen(request.jobs, false)) ids.push_back(job->status.id);
+    // A hundred thousand jobs are neither looked at nor kept as text in one go.
+    constexpr std::size_t jobs_at_once = 500;
+    std::size_t next = 0;
+    do {
+        std::vector<JobView> views;
+        for (; next < ids.size() && views.size() < jobs_at_once; ++next) {
+            const auto* job = context_.jobs.find(ids[next]);
+            if (job != nullptr && (request.state.empty() || job->state_text() == request.state))
+                views.push_back(context_.jobs.view(*job));
+        }
+        // Nobody is told of an end that a power cut could still undo.
+        co_await context_.turns.settled();
+        auto frames = paged(request.id, views, &JobList::jobs, next < ids.size());
+        co_await send(std::move(frames));
+    } while (next < ids.size());
 }
 
 asio::awaitable<void> JobDesk::serve(CancelJobs request) {
-    const auto now = context_.moment();
     Effects effects;
     if (request.tasks.empty()) {
         for (auto* job : jobs_chosen(request.jobs, true))
-            context_.jobs.cancel(now, *job, "cancelled by " + submitter_, effects);
-    } else {
-        auto& job = job_named(request.jobs, true);
-        const auto chosen = parse_selector(request.tasks);
-        for (Position position = 0; position < job.status.size && !job.ended(); ++position)
-            if (chosen.contains(job.index(position)))
-                context_.jobs.cancel_task(now, job, position, effects);
+            context_.jobs.cancel(context_.moment(), *job, "cancelled by " + submitter_, effects);
+        co_await done(request.id, std::move(effects));
+        co_return;
+    }
+    const auto id = job_named(request.jobs, true).status.id;
+    const auto chosen = parse_selector(request.tasks);
+    constexpr std::size_t effects_at_once = 10'000;
+    for (Position position = 0;; ++position) {
+        auto* job = context_.jobs.find(id);
+        if (job == nullptr || job->ended() || position >= job->status.size) break;
+        if (!chosen.contains(job->index(position))) continue;
+        context_.jobs.cancel_task(context_.moment(), *job, position, effects);
+        if (effects.size() < effects_at_once) continue;
+        context_.turns.add(std::exchange(effects, {}));
+        co_await context_.turns.settled();
     }
     co_await done(request.id, std::move(effects));
 }
@@ -151,8 +168,15 @@ asio::awaitable<void> JobDesk::serve(CancelJobs request) {
 asio::awaitable<void> JobDesk::serve(RetryJob request) {
     const auto id = job_named(request.job, true).status.id;
     std::vector<TaskState> states;
-    if (context_.jobs.find(id)->ended()) states = co_await stored_states(id);
     auto* job = context_.jobs.find(id);
+    for (std::uint64_t seen = 0; job != nullptr && job->ended() && job->changed != seen;) {
+        seen = job->changed;
+        // The last results may still be on their way to the disk, and the job may be retried by
+        // another client while they are read.
+        co_await context_.turns.settled();
+        states = co_await stored_states(id);
+        job = context_.jobs.find(id);
+    }
     if (job == nullptr)
         throw RequestError{"not_found", "job " + std::to_string(id) + " was forgotten meanwhile"};
     if (job->status.cancelled && !job->ended())

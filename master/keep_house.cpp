@@ -14,9 +14,10 @@ namespace {
 
 asio::awaitable<void> forget_jobs(Context& context) {
     auto ended = co_await context.store.ended_jobs();
-    const auto ids = jobs_to_drop(std::move(ended), RetentionLimits{});
+    auto ids = jobs_to_drop(std::move(ended), RetentionLimits{});
+    // One may have been taken up again while the store was asked.
+    std::erase_if(ids, [&](JobId id) { return !context.jobs.forget(id); });
     if (ids.empty()) co_return;
-    for (const auto id : ids) context.jobs.forget(id);
     log_info("forgot " + std::to_string(ids.size()) + " old jobs");
     StoreBatch batch;
     batch.emplace_back(DropJobs{ids});

@@ -178,7 +178,8 @@ asio::awaitable<std::vector<TaskState>> JobDesk::stored_states(JobId id) {
         const auto results = co_await context_.store.results(id, after, page_tasks);
         const auto* job = context_.jobs.find(id);
         if (job == nullptr) co_return states;
-        const auto missing = job->status.cancelled ? TaskState::cancelled : TaskState::queued;
+        // An ended job has no others.
+        const auto missing = TaskState::cancelled;
         for (const auto& result : results) {
             states.resize(static_cast<std::size_t>(result.position), missing);
             states.push_back(task_state(result.state).value_or(TaskState::failed));

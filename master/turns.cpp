@@ -149,7 +149,7 @@ asio::awaitable<void> Turns::carry_out(Turn turn) {
     send(turn);
 }
 
-/// An item that cannot be read ends its attempt as a node would that cannot run it.
+/// An item that cannot be read fails its task; the node has no part in that.
 void Turns::fill_items(Turn& turn, std::vector<Item>& items) {
     for (std::size_t i = 0; i < turn.items_for.size() && i < items.size(); ++i) {
         auto& start = std::get<OrderStart>(turn.sendings[turn.items_for[i]]);
@@ -159,7 +159,7 @@ void Turns::fill_items(Turn& turn, std::vector<Item>& items) {
         if (items[i].failure.empty()) continue;
         AttemptReport report;
         report.key = AttemptKey{start.job, start.order.task, start.order.attempt};
-        report.outcome = "node";
+        report.outcome = "cannot_execute";
         report.reason = items[i].failure;
         Effects effects;
         context_.jobs.on_ended(context_.moment(), start.session, report, {}, effects);

@@ -141,7 +141,8 @@ std::optional<Position> Job::position(std::int64_t index) const {
 TaskState Job::state(Position position) const {
     const auto place = static_cast<std::size_t>(position);
     if (place < states_.size()) return states_[place];
-    return status.cancelled ? TaskState::cancelled : TaskState::queued;
+    const bool cancelled = status.cancelled || status.rest_cancelled;
+    return cancelled ? TaskState::cancelled : TaskState::queued;
 }
 
 void Job::set_state(Position position, TaskState state) {

@@ -143,7 +143,7 @@ void NodeAttempts::discard(Attempt& attempt, Effects& effects) {
 }
 
 void NodeAttempts::on_heartbeat_acknowledged(Instant sent_at, Effects& effects) {
-    if (lease_from_ && sent_at <= *lease_from_) return;
+    if (!resynced_ || (lease_from_ && sent_at <= *lease_from_)) return;
     lease_from_ = sent_at;
     const bool held = std::any_of(attempts_.begin(), attempts_.end(), [](const auto& entry) {
         return entry.second.with_runner() && entry.second.has_lease();

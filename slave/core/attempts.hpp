@@ -138,7 +138,8 @@ class NodeAttempts {
     void on_stop(Instant now, const StopAttempts& stop, Effects& effects);
     void on_acknowledged(Instant now, const AckAttempts& ack, Effects& effects);
     void on_drop_job(const DropJob& drop) { jobs_.erase(drop.job); }
-    /// The master has acknowledged a heartbeat that was sent at this time.
+    /// The master has acknowledged a heartbeat that was sent at this time. Before the resync that
+    /// means nothing: it may have given the attempts to others.
     void on_heartbeat_acknowledged(Instant sent_at, Effects& effects);
 
     // The runner.

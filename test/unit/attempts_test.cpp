@@ -333,3 +333,17 @@ TEST_CASE("what lost its lease before it was launched does not start", "[attempt
     CHECK(world.at(two).report.outcome == "lease");
     CHECK(world.used_milli_cpus() == 1000);
 }
+
+TEST_CASE("before the answer to its resync a node's lease is not extended", "[attempts]") {
+    auto world = with_one_running();
+    world.job.stop_after_seconds = 30;
+    world.order(2);
+    world.prepared(two);
+    world.launched(two);
+    world.attempts.on_disconnected();
+    world.now = Instant{1020s};
+    world.joined();
+    // The master may have given the task to another node, and its answer will say so.
+    CHECK(world.heartbeat_acknowledged(Instant{1020s}).empty());
+    CHECK(world.resynced() == Lines{"lease from 1020"});
+}

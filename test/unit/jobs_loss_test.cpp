@@ -342,3 +342,148 @@ TEST_CASE("After a master restart what was cancelled is told to end once more", 
                                    "job 1 ended" + std::string(whole_job ? " cancelled" : ""),
                                    "ended 1", "(job_ended)", "ack 1.0#1 on 1"});
 }
+
+TEST_CASE("A node that was lost is not blamed for what then succeeds elsewhere", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1, 4);
+    world.submit(world.spec("1-4"));
+    world.place();
+    world.worker("b", 2, 4);
+    world.beat({2});
+    world.disconnect(1);
+    world.pass(20s);
+    world.place();
+    for (std::int64_t task = 1; task <= 4; ++task) world.ended(2, {1, task, 2});
+    CHECK(world.state(1) == "done");
+    CHECK(world.cluster.find("a")->record.quarantine.empty());
+}
+
+TEST_CASE("A failure counts although a lost node may still have an attempt", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    world.place();
+    world.worker("b", 2);
+    world.beat({2});
+    world.disconnect(1);
+    world.pass(20s);
+    world.place();
+    world.ended(2, {1, 0, 2}, 1);
+    CHECK(world.state(1) == "failed");
+}
+
+TEST_CASE("A node that comes back keeps what was to run elsewhere and has not begun", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    world.place();
+    world.disconnect(1);
+    world.pass(20s);
+    CHECK(world.state(1) == "queued");
+    world.connect("a", 2);
+    CHECK(world.resync(2, {has({1, 0, 1}, "running")}) == Lines{"1.0#1 adopt"});
+    CHECK(world.state(1) == "running");
+    world.worker("b", 3);
+    world.place();
+    CHECK(world.effects().empty());
+}
+
+TEST_CASE("A task that takes nodes with it is poison also where they need long to come back",
+          "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    SessionId session = 1;
+    for (int death = 1; death <= limits::poison_deaths; ++death) {
+        world.place();
+        const auto number = world.jobs.find(1)->active.at(0).live.back().number;
+        world.jobs.on_started(world.now, session, {{1, 0, number}});
+        world.disconnect(session);
+        world.pass(30s);
+        world.connect("a", ++session);
+        world.resync(session, {});
+        world.beat({session});
+        if (death < limits::poison_deaths) world.pass(1s);
+    }
+    CHECK(world.state(1) == "failed");
+}
+
+TEST_CASE("stop: a node that comes back without the task sets it free at once", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    auto spec = world.spec();
+    spec.on_disconnect = "stop";
+    world.submit(spec);
+    world.place();
+    world.disconnect(1);
+    world.pass(30s);
+    world.connect("a", 2);
+    world.resync(2, {});
+    world.place();
+    CHECK(world.effects() == Lines{"task 1.0 [2@a]", "start 1.0#2 on 2"});
+}
+
+TEST_CASE("Attempts on lost nodes do not count for the limit of an array", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1, 2);
+    world.submit(world.spec("1-3%2"));
+    world.place();
+    world.worker("b", 2, 2);
+    world.beat({2});
+    world.disconnect(1);
+    world.pass(20s);
+    world.place();
+    CHECK(world.effects() == Lines{"task 1.0 [1@a 2@b]", "start 1.1#2 on 2", "task 1.1 [1@a 2@b]",
+                                   "start 1.2#2 on 2"});
+    // They count again where they are found to run.
+    world.connect("a", 3, 2);
+    world.resync(3, {has({1, 1, 1}, "running"), has({1, 2, 1}, "running")});
+    CHECK(world.jobs.find(1)->live_attempts() == 4);
+}
+
+TEST_CASE("An attempt that a node lists twice takes its room once", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1, 2);
+    world.submit(world.spec("1-2"));
+    world.place();
+    world.disconnect(1);
+    world.connect("a", 2, 2);
+    world.resync(2, {has({1, 1, 1}, "running"), has({1, 1, 1}, "waiting"), has({1, 2, 1}, "ended"),
+                     has({1, 2, 1}, "running")});
+    CHECK(world.jobs.worker("a")->free_milli() == 1000);
+    world.ended(2, {1, 1, 1});
+    world.ended(2, {1, 2, 1});
+    CHECK(world.jobs.worker("a")->free_milli() == 2000);
+    CHECK_FALSE(world.jobs.backlog());
+}
+
+TEST_CASE("A retract that nothing answers does not keep a node without a queue for ever",
+          "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec("1-2"));
+    world.place();
+    REQUIRE(world.jobs.worker("a")->ahead.size() == 1);
+    Effects effects;
+    world.jobs.hold(world.now, *world.jobs.find(1), true, effects);
+    CHECK(world.jobs.worker("a")->retracting == 1);
+    // It had been launched when the order came.
+    world.jobs.on_started(world.now, 1, {{1, 2, 1}});
+    CHECK(world.jobs.worker("a")->retracting == 0);
+}
+
+TEST_CASE("A node reboots also when what it had was given back or lost", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    world.place();
+    Effects effects;
+    world.cluster.set_draining("a", true, effects);
+    world.jobs.power(*world.cluster.find("a"), "reboot", effects);
+    world.disconnect(1);
+    world.connect("a", 2);
+    world.resync(2, {});
+    world.beat({2});
+    world.pass(250ms);
+    CHECK(world.effects() == Lines{"reboot on 2"});
+}
