@@ -111,6 +111,7 @@ inline constexpr auto retry_first = 1s;  // doubling ...
 inline constexpr auto retry_max = 60s;   // ... up to this
 inline constexpr std::size_t attempts_of_node = 100'000;  // listed by one: more: closed
 inline constexpr std::size_t events_kept = 10'000;        // in memory; older ones are forgotten
+inline constexpr std::int64_t node_tasks = 1024;  // run on a node at once; further ones wait
 inline constexpr std::size_t placements_per_turn = 4096;  // the rest waits for the next turn
 inline constexpr std::size_t shapes_per_turn = 256;       // likewise: kinds of waiting jobs
 inline constexpr auto ahead_work = 50ms;                  // measured work that waits on a node

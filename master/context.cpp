@@ -64,7 +64,8 @@ StoreBatch Context::load() {
     for (auto& record : contents.keys) keyring.add(std::move(record));
     for (auto& record : contents.nodes) cluster.restore(std::move(record));
     for (auto& job : contents.jobs)
-        jobs.restore(std::move(job.status), std::move(job.spec), states_of(job.ends));
+        jobs.restore(std::move(job.status), std::move(job.spec), states_of(job.ends),
+                     job.highest_attempt);
     for (const auto& task : contents.tasks) jobs.restore(task);
     contents = {};
     cluster.set_listener(&jobs);

@@ -26,11 +26,6 @@ bool is_dependency(std::string_view text) {
            text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-bool is_blob(std::string_view text) {
-    return text.size() == 64 &&
-           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 std::string check_texts(const JobSpec& spec) {
     if (spec.command.empty() || spec.command.front().empty())
         return "the command is empty: say what to run behind \"--\"";
@@ -71,7 +66,7 @@ std::string check_numbers(const JobSpec& spec) {
     for (const auto& [name, count] : spec.resources)
         if (name.empty() || node_name(name) != name || count < 1)
             return "bad resource " + quoted(name) + ": expected NAME=COUNT, at least 1";
-    if (std::abs(spec.priority) > limits::job_priority)
+    if (spec.priority > limits::job_priority || spec.priority < -limits::job_priority)
         return "priority: expected -" + std::to_string(limits::job_priority) + " to " +
                std::to_string(limits::job_priority);
     if (outside(spec.time_limit_seconds, 0, 1e9)) return "time limit: expected a time above 0";
@@ -91,6 +86,11 @@ std::string check_numbers(const JobSpec& spec) {
 }
 
 }  // namespace
+
+bool is_blob(std::string_view text) {
+    return text.size() == 64 &&
+           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
 
 std::string_view state_name(TaskState state) {
     return state_names[static_cast<std::size_t>(state)];
@@ -132,9 +132,9 @@ Job::Job(JobStatus given, std::shared_ptr<const JobSpec> what)
 }
 
 std::optional<Position> Job::position(std::int64_t index) const {
+    if (index < status.first) return std::nullopt;
     const auto offset = index - status.first;
-    if (offset < 0 || offset % status.step != 0 || offset / status.step >= status.size)
-        return std::nullopt;
+    if (offset % status.step != 0 || offset / status.step >= status.size) return std::nullopt;
     return offset / status.step;
 }
 

@@ -53,7 +53,7 @@ class Placing(SystemTest):
 
         def all_done() -> bool:
             nonlocal most
-            states = [self.cluster.job(job)["state"] for job in jobs]
+            states = [job["state"] for job in self.cluster.cli_json("jobs")["jobs"]]
             most = max(most, states.count("running"))
             return states == ["done"] * 3
         wait_for(all_done, 20, "all are done")
