@@ -214,7 +214,7 @@ class Jobs : public NodeListener {
     bool worth_waiting(Moment now, const Job& job, const Worker& worker) const;
     std::vector<Head> heads(Moment now) const;
     void start_pinned(Moment now, Job& job, Effects& effects);
-    void queue_ahead(Moment now, Job& job, Effects& effects);
+    void queue_ahead(Moment now, Job& job, std::size_t& placed, Effects& effects);
     void make_way(const Job& job, Effects& effects);
     void rebalance(Effects& effects);
 

@@ -204,8 +204,9 @@ void Jobs::place(Moment now, Effects& effects) {
     }
     for (auto* job : blocked) {
         make_way(*job, effects);
-        queue_ahead(now, *job, effects);
+        queue_ahead(now, *job, placed, effects);
     }
+    if (placed >= limits::placements_per_turn) unfinished_ = something_new_ = true;
 }
 
 /// Tasks that are meant for one node each.
@@ -226,9 +227,12 @@ void Jobs::start_pinned(Moment now, Job& job, Effects& effects) {
 }
 
 /// Where no slot is free anywhere, some tasks wait on the nodes themselves, so that a short task is
-/// followed by the next without a round trip.
-void Jobs::queue_ahead(Moment now, Job& job, Effects& effects) {
+/// followed by the next without a round trip. What a turn may still place is shared by the nodes,
+/// so that the first ones do not take it all.
+void Jobs::queue_ahead(Moment now, Job& job, std::size_t& placed, Effects& effects) {
     if (job.stops || job.mean_seconds > ahead_below_seconds || job.cpus_milli <= 0) return;
+    if (placed >= limits::placements_per_turn || workers_.empty()) return;
+    const auto share = (limits::placements_per_turn - placed) / workers_.size() + 1;
     for (auto& [id, worker] : workers_) {
         if (!worker.takes_work() || worker.retracting || !eligible(job, worker)) continue;
         if (worker.ahead.empty() && worker.fits(needs_of(job))) return;
@@ -237,13 +241,19 @@ void Jobs::queue_ahead(Moment now, Job& job, Effects& effects) {
         const double in_time = task > 0 ? to_seconds(limits::ahead_work) / task : 0;
         const auto most = std::min<std::int64_t>(
             std::max(slots, static_cast<std::int64_t>(in_time) * slots), limits::ahead_tasks);
-        while (static_cast<std::int64_t>(worker.ahead.size()) < most && job.in_queue) {
+        auto left = std::min(share, limits::placements_per_turn - placed);
+        for (; static_cast<std::int64_t>(worker.ahead.size()) < most && job.in_queue; --left) {
+            if (left == 0) {
+                unfinished_ = something_new_ = true;
+                break;
+            }
             const auto position = job.next_waiting();
             const auto task_of = job.active.find(*position);
             // One that has failed before is placed with more care.
             if (task_of != job.active.end() && task_of->second.avoid == id) break;
             if (task_of != job.active.end() && !task_of->second.live.empty()) break;
             begin(now, job, *position, worker, true, effects);
+            ++placed;
         }
     }
 }
