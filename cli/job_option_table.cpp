@@ -6,6 +6,7 @@
 
 #include "common/array_range.hpp"
 #include "common/errors.hpp"
+#include "common/glob.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 #include "common/where.hpp"
@@ -124,7 +125,9 @@ void add_in_arch(JobOptions& options, const std::string& value) {
 }
 
 void add_out(JobOptions& options, const std::string& value) {
-    if (value.empty()) bad(value, "--out", "a pattern of file names such as '*.png'");
+    if (const auto problem = glob_problem(value); !problem.empty())
+        throw UsageError("bad value \"" + printable(value, limits::log_text_chars) +
+                         "\" for --out: it " + problem);
     options.spec.out.push_back(value);
 }
 

@@ -9,6 +9,7 @@
 #include "cli/verbs.hpp"
 #include "common/daemon.hpp"
 #include "common/errors.hpp"
+#include "common/file_error.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -221,6 +222,10 @@ int explain_failure(const std::exception_ptr& failure) {
         return complain(error.what(), error.code == "not_found"   ? exit_code::not_found
                                       : error.code == "forbidden" ? exit_code::key_refused
                                                                   : exit_code::failed);
+    } catch (const FileError& error) {
+        // The master refuses files in the same words as requests.
+        return complain(error.what(),
+                        error.code == "forbidden" ? exit_code::key_refused : exit_code::failed);
     } catch (const std::exception& error) {
         return complain(error.what(), exit_code::failed);
     }
@@ -234,6 +239,8 @@ int main(int argc, char** argv) {
     std::exception_ptr failure;
     try {
         const int code = start(argc, argv, gives_task_codes);
+        // A job that was left because nobody reads has said so, and has a code of its own.
+        if (code == exit_code::left_alone && gives_task_codes) return code;
         if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
         end_if_nobody_reads();
         throw std::runtime_error("cannot write the output");

@@ -65,6 +65,7 @@ JobOptions options_of(const FileJob& job) {
         for (const auto& [name, values] : job.options) apply_job_option(options, name, values);
         options.spec.name = job.name;
         options.spec.command = job.command;
+        if (job.shell) options.spec.command = {"/bin/sh", "-c", job.command.front()};
         options.spec.shell = job.shell;
         options.items = job.items;
         options.has_items = job.has_items;

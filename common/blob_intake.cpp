@@ -17,7 +17,7 @@ std::string BlobStore::put_bytes(std::string_view bytes) {
     const auto blob = sha256_hex(bytes);
     if (has(blob)) return blob;
     const auto size = static_cast<std::int64_t>(bytes.size());
-    need_space(size);
+    need_space(size, keep_free_bytes_);
     const auto path = next_copy();
     const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!file) fail_file("write", path.native());
@@ -68,7 +68,7 @@ BlobStore::Intake::~Intake() {
 
 bool BlobStore::Intake::step() {
     if (!blob_.empty()) return true;
-    store_.need_space(static_cast<std::int64_t>(limits::file_step_bytes));
+    store_.need_space(static_cast<std::int64_t>(limits::file_step_bytes), store_.keep_free_bytes_);
     const auto& from = shared_ ? target_ : source_;
     for (std::size_t done = 0; done < limits::file_step_bytes; done += file_read_bytes) {
         const auto bytes = read_at(from, size_, file_read_bytes, path_.native());

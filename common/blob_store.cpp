@@ -111,16 +111,16 @@ void BlobStore::note_use(const std::string& blob) {
     ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
 }
 
-void BlobStore::need_space(std::int64_t bytes) {
+void BlobStore::need_space(std::int64_t bytes, std::int64_t keep_free_bytes) {
     struct statvfs disk {};
     if (::statvfs(folder_.c_str(), &disk) != 0)
         fail_file("ask for the free space of", folder_.native());
     const auto free =
         static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
-    if (free - bytes >= keep_free_bytes_) return;
+    if (free - bytes >= keep_free_bytes) return;
     throw FileError("full", "the disk of " + folder_.native() + " has " + format_size(free) +
                                 " free: not enough for " + format_size(bytes) + " more, because " +
-                                format_size(keep_free_bytes_) +
+                                format_size(keep_free_bytes) +
                                 " are to stay free; make room there");
 }
 
@@ -131,7 +131,7 @@ BlobStore::Partials::iterator BlobStore::find_partial(const std::string& blob, s
                               [&](const Partial& partial) { return partial.blob == blob; });
     if (found == partials_.end()) {
         if (::access(incoming(blob).c_str(), F_OK) != 0) return found;
-        found = start_partial(blob, size, false);
+        found = start_partial(blob, size, false, keep_free_bytes_);
     }
     if (found->size != size) {
         drop_partial(found);
@@ -142,7 +142,7 @@ BlobStore::Partials::iterator BlobStore::find_partial(const std::string& blob, s
 }
 
 BlobStore::Partials::iterator BlobStore::start_partial(const std::string& blob, std::int64_t size,
-                                                       bool anew) {
+                                                       bool anew, std::int64_t keep_free_bytes) {
     const auto same = std::find_if(partials_.begin(), partials_.end(),
                                    [&](const Partial& partial) { return partial.blob == blob; });
     if (same != partials_.end()) drop_partial(same);
@@ -151,7 +151,7 @@ BlobStore::Partials::iterator BlobStore::start_partial(const std::string& blob, 
         struct stat status {};
         if (::lstat(path.c_str(), &status) == 0 && ::unlink(path.c_str()) == 0)
             bytes_ -= status.st_size;
-        need_space(size);
+        need_space(size, keep_free_bytes);
     }
     Partial partial;
     partial.blob = blob;
@@ -191,9 +191,11 @@ void BlobStore::drop_partial(Partials::iterator partial) {
 }
 
 std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, std::int64_t offset,
-                                  std::string_view bytes) {
+                                  std::string_view bytes,
+                                  std::optional<std::int64_t> keep_free_bytes) {
     check_name(blob);
     prepare();
+    const auto keep_free = keep_free_bytes.value_or(keep_free_bytes_);
     const auto count = static_cast<std::int64_t>(bytes.size());
     if (size < 0 || size > limits::blob_bytes)
         throw FileError("bad_request", "a file has at most " + format_size(limits::blob_bytes));
@@ -207,10 +209,10 @@ std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, st
         return stored;
     }
     const bool anew = offset == 0 && (count > 0 || size == 0);
-    auto partial = anew ? start_partial(blob, size, true) : find_partial(blob, size);
+    auto partial = anew ? start_partial(blob, size, true, keep_free) : find_partial(blob, size);
     if (partial == partials_.end()) return 0;
     if (offset != partial->received) return partial->received;
-    need_space(count);
+    need_space(count, keep_free);
     write_at(partial->file, offset, bytes, incoming(blob).native());
     partial->hash.update(bytes);
     partial->received += count;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <list>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -33,8 +34,10 @@ class BlobStore {
     /// that is `size`. A part that does not begin where the stored ones end is not stored; one at 0
     /// starts anew. Whoever puts the same blob at the same time helps. Throws FileError: `full`,
     /// `bad_request`, `conflict` if the whole has another hash (it is thrown away).
+    /// With `keep_free_bytes` so much of the disk stays free, not what the store keeps otherwise.
     std::int64_t put_chunk(const std::string& blob, std::int64_t size, std::int64_t offset,
-                           std::string_view bytes);
+                           std::string_view bytes,
+                           std::optional<std::int64_t> keep_free_bytes = std::nullopt);
     /// How much of a blob is here: `size` of a complete one, 0 of an unknown one. What an earlier
     /// run of the program has left is read again first.
     std::int64_t received(const std::string& blob, std::int64_t size);
@@ -116,13 +119,14 @@ class BlobStore {
     std::filesystem::path next_copy();
     std::int64_t stored_size(const std::string& blob);
     Partials::iterator find_partial(const std::string& blob, std::int64_t size);
-    Partials::iterator start_partial(const std::string& blob, std::int64_t size, bool anew);
+    Partials::iterator start_partial(const std::string& blob, std::int64_t size, bool anew,
+                                     std::int64_t keep_free_bytes);
     void read_again(Partial& partial);
     void drop_partial(Partials::iterator partial);
     void finish(Partials::iterator partial);
     void adopt(const Descriptor& file, const std::filesystem::path& path, const std::string& blob,
                std::int64_t size);
-    void need_space(std::int64_t bytes);
+    void need_space(std::int64_t bytes, std::int64_t keep_free_bytes);
     void note_use(const std::string& blob);
 
     std::filesystem::path folder_;

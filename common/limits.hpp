@@ -111,12 +111,15 @@ inline constexpr auto retry_first = 1s;  // doubling ...
 inline constexpr auto retry_max = 60s;   // ... up to this
 inline constexpr std::size_t attempts_of_node = 100'000;  // listed by one: more: closed
 inline constexpr std::size_t events_kept = 10'000;        // in memory; older ones are forgotten
+inline constexpr std::int64_t node_tasks = 1024;  // run on a node at once; further ones wait
 inline constexpr std::size_t placements_per_turn = 4096;  // the rest waits for the next turn
 inline constexpr std::size_t shapes_per_turn = 256;       // likewise: kinds of waiting jobs
 inline constexpr auto ahead_work = 50ms;                  // measured work that waits on a node
 inline constexpr std::int64_t ahead_tasks = 512;          // of a node, whatever they take
-inline constexpr auto turn_gather = 15ms;  // under load a turn's records wait so long for others
+inline constexpr auto turn_gather = 25ms;  // under load a turn's records wait so long for others
 inline constexpr std::int64_t free_disk_bytes = 64 * 1024 * 1024;  // less: submits are refused
+inline constexpr std::int64_t free_disk_results =
+    16 * 1024 * 1024;  // less: what tasks made waits on its node; the rest is for the database
 inline constexpr int quarantine_failures = 3;  // tasks in a row that a node failed and another did
 
 // A node's attempts.

@@ -33,8 +33,9 @@ asio::awaitable<void> BlobDesk::serve(PutChunk request, std::string bytes) {
     std::optional<FileError> failure;
     const auto id = request.id;
     try {
-        auto put = [&blobs = blobs_, part = std::move(request), data = std::move(bytes)] {
-            return blobs.put_chunk(part.blob, part.size, part.offset, data);
+        auto put = [&blobs = blobs_, part = std::move(request), data = std::move(bytes),
+                    keep_free = keep_free_bytes_] {
+            return blobs.put_chunk(part.blob, part.size, part.offset, data, keep_free);
         };
         ChunkStored answer;
         answer.id = id;

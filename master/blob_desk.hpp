@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <optional>
 #include <string>
 
 #include "common/blob_store.hpp"
@@ -15,8 +16,13 @@ namespace rpic {
 /// that takes raw tails of limits::chunk_bytes.
 class BlobDesk {
   public:
-    BlobDesk(FileThread& files, BlobStore& blobs, Connection& connection)
-        : files_(files), blobs_(blobs), connection_(connection) {}
+    /// What is put leaves `keep_free_bytes` of the disk free, or what the store says.
+    BlobDesk(FileThread& files, BlobStore& blobs, Connection& connection,
+             std::optional<std::int64_t> keep_free_bytes = std::nullopt)
+        : files_(files),
+          blobs_(blobs),
+          connection_(connection),
+          keep_free_bytes_(keep_free_bytes) {}
 
     asio::awaitable<void> serve(HaveBlobs request);
     /// `bytes` is the raw tail of the frame.
@@ -30,6 +36,7 @@ class BlobDesk {
     FileThread& files_;
     BlobStore& blobs_;
     Connection& connection_;
+    std::optional<std::int64_t> keep_free_bytes_;
 };
 
 }  // namespace rpic

@@ -42,7 +42,8 @@ void hear(Context& context, const std::string& node_id, Instant when) {
 
 asio::awaitable<void> read_bulk(Context& context, Connection& connection, const KeyRecord& key,
                                 BulkLinks::Place& place) {
-    BlobDesk desk(context.files, context.blobs, connection);
+    // The room in which no new jobs are taken is kept for what tasks make.
+    BlobDesk desk(context.files, context.blobs, connection, limits::free_disk_results);
     for (;;) {
         const Frame frame = co_await connection.next_frame();
         if (context.keyring.find(key.identity, wall_seconds()) == nullptr)

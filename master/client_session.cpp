@@ -265,6 +265,7 @@ struct Waiting {
         std::string raw;
     };
     std::deque<Request> requests;
+    std::deque<FromClient> watches;  // taken care of by others, so that nobody waits for them
     Wakeup changed;
 };
 
@@ -280,8 +281,37 @@ asio::awaitable<void> read_requests(Connection& connection, Waiting& waiting) {
     }
 }
 
+/// Answered whenever something happens, which may be never: what comes behind it must not wait.
+bool waits_for_news(const FromClient& request) {
+    if (const auto* output = std::get_if<ReadOutput>(&request)) return output->wait;
+    return std::holds_alternative<WatchJobs>(request) ||
+           std::holds_alternative<WatchEvents>(request);
+}
+
+asio::awaitable<void> hand_over(Waiting& waiting, FromClient request) {
+    while (waiting.watches.size() >= limits::requests_ahead) {
+        const auto seen = waiting.changed.count();
+        co_await waiting.changed.wait(seen);
+    }
+    waiting.watches.push_back(std::move(request));
+    waiting.changed.notify();
+}
+
+/// One of those who answer them. A client that watches more things at once than there are of these
+/// waits until one of them is over.
+asio::awaitable<void> answer_watcher(Client& client, Waiting& waiting) {
+    for (;;) {
+        auto seen = waiting.changed.count();
+        while (waiting.watches.empty()) seen = co_await waiting.changed.wait(seen);
+        auto request = std::move(waiting.watches.front());
+        waiting.watches.pop_front();
+        waiting.changed.notify();
+        co_await client.answer(std::move(request), std::string());
+    }
+}
+
 asio::awaitable<void> handle(Context& context, Connection& connection, Client& client,
-                             std::string json_text, std::string raw) {
+                             Waiting& waiting, std::string json_text, std::string raw) {
     std::optional<FromClient> request;
     std::string complaint;
     {
@@ -300,7 +330,10 @@ asio::awaitable<void> handle(Context& context, Connection& connection, Client& c
         answer_bad_message(context, connection, complaint);
         co_return;
     }
-    co_await client.answer(std::move(*request), std::move(raw));
+    if (waits_for_news(*request))
+        co_await hand_over(waiting, std::move(*request));
+    else
+        co_await client.answer(std::move(*request), std::move(raw));
 }
 
 asio::awaitable<void> answer_requests(Context& context, Connection& connection, Client& client,
@@ -314,7 +347,7 @@ asio::awaitable<void> answer_requests(Context& context, Connection& connection, 
         waiting.changed.notify();
         // Many requests in one segment are one turn each, so that others have theirs in between.
         co_await asio::post(executor, asio::use_awaitable);
-        co_await handle(context, connection, client, std::move(request.json),
+        co_await handle(context, connection, client, waiting, std::move(request.json),
                         std::move(request.raw));
     }
 }
@@ -349,11 +382,14 @@ asio::awaitable<void> serve_client(Context& context, Connection& connection, Key
     welcome.protocol = protocol_version;
     welcome.cluster = context.cluster_id;
     connection.send(welcome);
-    Client client(context, connection, place.id(), std::move(key));
+    Client client(context, connection, place.id(), key);
+    Client first(context, connection, place.id(), key);
+    Client second(context, connection, place.id(), key);
     const auto executor = co_await asio::this_coro::executor;
     Waiting waiting(executor);
     co_await until_first_failure(read_requests(connection, waiting),
-                                 answer_requests(context, connection, client, waiting));
+                                 answer_requests(context, connection, client, waiting),
+                                 answer_watcher(first, waiting), answer_watcher(second, waiting));
 }
 
 }  // namespace rpic

@@ -20,6 +20,7 @@ Context::Context(const asio::any_io_executor& executor, const MasterOptions& cho
       jobs(cluster, {started, contents.epoch, contents.next_job, limits::lost_after_master_start}),
       events(executor, moment().wall_ms),
       job_news(executor),
+      job_changes(executor),
       turns(*this, executor),
       bulk(executor),
       lobby(executor, counters),
@@ -63,7 +64,8 @@ StoreBatch Context::load() {
     for (auto& record : contents.keys) keyring.add(std::move(record));
     for (auto& record : contents.nodes) cluster.restore(std::move(record));
     for (auto& job : contents.jobs)
-        jobs.restore(std::move(job.status), std::move(job.spec), states_of(job.ends));
+        jobs.restore(std::move(job.status), std::move(job.spec), states_of(job.ends),
+                     job.highest_attempt);
     for (const auto& task : contents.tasks) jobs.restore(task);
     contents = {};
     cluster.set_listener(&jobs);

@@ -44,7 +44,8 @@ struct Context {
     Cluster cluster;
     Jobs jobs;
     EventLog events;
-    Wakeup job_news;  // something about jobs may have changed
+    Wakeup job_news;     // a job has ended
+    Wakeup job_changes;  // what viewers see of some job is another than before; ends, too
     Turns turns;
     BulkLinks bulk;
     std::string cluster_id;

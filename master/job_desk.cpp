@@ -155,6 +155,9 @@ asio::awaitable<void> JobDesk::serve(RetryJob request) {
     auto* job = context_.jobs.find(id);
     if (job == nullptr)
         throw RequestError{"not_found", "job " + std::to_string(id) + " was forgotten meanwhile"};
+    if (job->status.cancelled && !job->ended())
+        throw RequestError{"conflict", "job " + std::to_string(id) +
+                                           " is still being cancelled: retry it once it has ended"};
     Effects effects;
     const auto count =
         context_.jobs.retry(context_.moment(), *job, std::move(states), request.cancelled, effects);
@@ -200,7 +203,7 @@ asio::awaitable<void> JobDesk::serve(WatchJobs request) {
     const Duration pause = std::chrono::milliseconds(250);
     std::uint64_t told = 0;
     Instant told_at{};
-    auto seen = context_.job_news.count();
+    auto seen = context_.job_changes.count();
     for (;;) {
         std::vector<JobView> views;
         const auto version = context_.jobs.version();
@@ -221,11 +224,11 @@ asio::awaitable<void> JobDesk::serve(WatchJobs request) {
             told_at = Clock::now();
         }
         if (ended) break;
-        // A change within the pause is told with the end of it.
-        if (!views.empty() && told < version)
-            co_await sleep_for(pause / 5);
-        else
-            seen = co_await context_.job_news.wait(seen);
+        // A change within the pause is told with the end of it, and a long list is not looked
+        // through in each turn.
+        const bool untold = !views.empty() && told < version;
+        if (untold || ids.size() > 100) co_await sleep_for(pause / 5);
+        if (!untold) seen = co_await context_.job_changes.wait(seen);
     }
     Done answer;
     answer.id = request.id;
@@ -234,7 +237,8 @@ asio::awaitable<void> JobDesk::serve(WatchJobs request) {
 
 asio::awaitable<void> JobDesk::serve(WatchEvents request) {
     auto since = request.since < 0 ? context_.events.last() : request.since;
-    // Ids start anew with the master: one from before its start means all there are.
+    // Ids begin at the master's time of start; if its clock was set back, one from before means
+    // all.
     if (since > context_.events.last()) since = 0;
     auto seen = context_.events.changed.count();
     for (;;) {
@@ -243,7 +247,8 @@ asio::awaitable<void> JobDesk::serve(WatchEvents request) {
             auto frames = paged(request.id, events, &EventList::events);
             co_await send(std::move(frames));
         }
-        if (!events.empty()) since = events.back().id;
+        // Ids up to the last one that no event has any more are over as well.
+        since = events.empty() ? context_.events.last() : events.back().id;
         if (since < context_.events.last()) continue;
         if (!request.follow) break;
         seen = co_await context_.events.changed.wait(seen);

@@ -135,6 +135,9 @@ asio::awaitable<void> Turns::run() {
         co_await carry_out(std::move(turn));
         settled_ = number;
         done_.notify();
+        const auto version = context_.jobs.version();
+        if (version != shown_) context_.job_changes.notify();
+        shown_ = version;
         if (!unfinished) co_await more_.wait(seen);
     }
 }

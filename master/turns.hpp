@@ -65,6 +65,7 @@ class Turns {
     Turn turn_;
     std::uint64_t open_ = 1;     // number of the turn that is taking up
     std::uint64_t settled_ = 0;  // number of the last one that was carried out
+    std::uint64_t shown_ = 0;    // Jobs::version() of which viewers were told
     Wakeup more_;
     Wakeup done_;
 };

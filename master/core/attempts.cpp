@@ -45,19 +45,28 @@ std::string words_for(const AttemptReport& report) {
     return with("the node could not run it");
 }
 
+/// What a node says about time, taken for nothing where it makes no sense.
+double sane_seconds(double told) {
+    return told >= 0 && told < 1e10 ? told : 0.0;
+}
+
+/// How long ago the attempt began.
+double started_ago(const AttemptReport& report) {
+    return sane_seconds(report.duration_seconds) + sane_seconds(report.age_seconds);
+}
+
 TaskResult result_of(const AttemptReport& report) {
     TaskResult result;
     result.attempt = report.key.attempt;
     result.exit_code = exit_code_of(report);
     if (report.outcome == "signalled") result.signal = report.signal;
     result.reason = words_for(report);
-    const auto seconds = [](double told) { return told >= 0 && told < 1e10 ? told : 0.0; };
-    result.duration_seconds = seconds(report.duration_seconds);
-    result.cpu_seconds = seconds(report.cpu_seconds);
+    result.duration_seconds = sane_seconds(report.duration_seconds);
+    result.cpu_seconds = sane_seconds(report.cpu_seconds);
     result.max_rss_bytes = std::max<std::int64_t>(report.max_rss_bytes, 0);
     result.output_bytes = std::max<std::int64_t>(report.output_bytes, 0);
-    result.output_blob = report.output_blob;
-    result.files = report.files;
+    if (is_blob(report.output_blob)) result.output_blob = report.output_blob;
+    if (is_blob(report.files)) result.files = report.files;
     return result;
 }
 
@@ -70,12 +79,11 @@ bool succeeded(const AttemptReport& report) {
 /// Orders the next attempt of a task; it is on disk before the node hears of it.
 void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool ahead,
                  Effects& effects) {
-    auto [entry, fresh] = job.active.try_emplace(position);
-    auto& task = entry->second;
-    if (fresh) task.last_attempt = job.status.last_attempt;
+    auto& task = job.active[position];
     if (task.live.size() >= limits::live_attempts) drop_attempt(job, task, task.live[0].number);
     Attempt attempt;
-    attempt.number = ++task.last_attempt;
+    attempt.number = std::max(task.last_attempt, job.status.last_attempt) + 1;
+    task.last_attempt = attempt.number;
     attempt.node = worker.node->record.id;
     attempt.ahead = ahead;
     attempt.started_at = now.wall_ms / 1000;
@@ -86,7 +94,8 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     job.take(position);
     job.count_live(1);
     job.waiting_since = now.at;
-    occupy(worker, job, {job.status.id, position, attempt.number}, ahead);
+    occupy(worker, job, {job.status.id, position, attempt.number},
+           ahead ? Place::ahead : Place::running);
     save_task(job, position, task, effects);
     OrderStart order;
     order.session = worker.session;
@@ -97,6 +106,7 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     order.order.ahead = ahead;
     effects.push_back(std::move(order));
     ++counters_.tasks_started;
+    ++placed_;
     update_queue(job);
     touch(job);
 }
@@ -127,9 +137,20 @@ void Jobs::stop(Job& job, Position position, Attempt& attempt, std::string_view 
 }
 
 void Jobs::drop_attempt(Job& job, ActiveTask& task, std::int64_t number) {
-    const auto before = task.live.size();
-    std::erase_if(task.live, [&](const Attempt& attempt) { return attempt.number == number; });
-    job.count_live(static_cast<std::int64_t>(task.live.size()) - static_cast<std::int64_t>(before));
+    std::erase_if(task.live, [&](const Attempt& attempt) {
+        if (attempt.number != number) return false;
+        if (job.counts(attempt)) job.count_live(-1);
+        return true;
+    });
+}
+
+/// Gives up the attempts on lost nodes: they are killed should those come back. False if there are
+/// none.
+bool Jobs::drop_detached(Job& job, ActiveTask& task) {
+    return std::erase_if(task.live, [&](const Attempt& attempt) {
+               if (attempt.detached && job.counts(attempt)) job.count_live(-1);
+               return attempt.detached;
+           }) > 0;
 }
 
 /// The task is to run again, unless another attempt of it does or its job is cancelled.
@@ -170,7 +191,7 @@ void Jobs::finish(Moment now, Job& job, Position position, TaskState state, Task
         auto rest = std::move(found->second.live);
         for (auto& attempt : rest) {
             stop(job, position, attempt, "superseded", effects);
-            job.count_live(-1);
+            if (job.counts(attempt)) job.count_live(-1);
         }
         job.active.erase(found);
         effects.push_back(ForgetTask{job.status.id, position});
@@ -195,7 +216,7 @@ void Jobs::finish(Moment now, Job& job, Position position, TaskState state, Task
 }
 
 void Jobs::on_started(Moment now, SessionId session, const std::vector<AttemptKey>& attempts) {
-    const auto* worker = worker_of(session);
+    auto* worker = worker_of(session);
     if (worker == nullptr) return;
     for (const auto& key : attempts) {
         Job* job = find(key.job);
@@ -207,7 +228,9 @@ void Jobs::on_started(Moment now, SessionId session, const std::vector<AttemptKe
         if (attempt == nullptr || attempt->node != worker->node->record.id || attempt->started)
             continue;
         attempt->started = true;
+        attempt->ahead = false;
         attempt->since = now.at;
+        not_retracted(*worker, {key.job, *position, key.attempt});
         touch(*job);
     }
 }
@@ -216,7 +239,6 @@ void Jobs::on_retracted(Moment now, SessionId session, const std::vector<Attempt
                         Effects& effects) {
     auto* worker = worker_of(session);
     if (worker == nullptr) return;
-    worker->retracting = false;
     for (const auto& key : attempts) {
         Job* job = find(key.job);
         const auto position = job == nullptr ? std::nullopt : job->position(key.task);
@@ -268,12 +290,12 @@ void Jobs::on_success(Moment now, Job& job, Position position, Worker& worker, T
                       const AttemptReport& report, std::string_view output, Effects& effects) {
     auto& task = job.active.at(position);
     worker.failures_in_row = worker.broken_in_row = worker.blames = 0;
-    if (!task.avoid.empty() && task.avoid != worker.node->record.id)
+    if (task.failed_there && task.avoid != worker.node->record.id)
         if (const auto blamed = workers_.find(task.avoid); blamed != workers_.end())
             blame(blamed->second, "tasks failed there that succeeded elsewhere", effects);
     drop_attempt(job, task, report.key.attempt);
     measure(job, worker, result.duration_seconds);
-    const double ago = result.duration_seconds + std::max(report.age_seconds, 0.0);
+    const double ago = started_ago(report);
     finish(now, job, position, TaskState::done, std::move(result), ago, output, effects);
 }
 
@@ -283,21 +305,25 @@ void Jobs::on_failure(Moment now, Job& job, Position position, Worker& worker, T
     const Attempt attempt = *task.find(report.key.attempt);
     const auto& node_id = worker.node->record.id;
     drop_attempt(job, task, attempt.number);
-    const double ago = result.duration_seconds + std::max(report.age_seconds, 0.0);
+    const double ago = started_ago(report);
     const bool cancelled = job.status.cancelled || task.cancelled;
     if (cancelled || (attempt.stopping && !attempt.requeue)) {
         result.reason = job.status.cancelled ? job.status.reason : "cancelled";
         return finish(now, job, position, TaskState::cancelled, std::move(result), ago, output,
                       effects);
     }
-    const bool another = std::any_of(task.live.begin(), task.live.end(),
-                                     [](const Attempt& other) { return !other.stopping; });
+    // One on a lost node may never be heard of again: it is no reason to run this one for ever.
+    const bool another = std::any_of(task.live.begin(), task.live.end(), [](const Attempt& other) {
+        return !other.stopping && !other.detached;
+    });
     if (report.outcome == "runner") {
         on_death(now, job, position, node_id, "its runner was killed", true, effects);
-    } else if (report.outcome == "lease" || attempt.requeue || report.outcome == "killed") {
+    } else if (attempt.requeue) {
         requeue(now, job, position, Duration::zero(), effects);
+    } else if (report.outcome == "lease" || report.outcome == "killed") {
+        // Nobody asked for that: not at once, so that a node cannot keep the disk busy with it.
+        requeue(now, job, position, limits::retry_first, effects);
     } else if (report.outcome == "node") {
-        task.avoid = node_id;
         task.complaint = result.reason;
         if (++worker.broken_in_row >= limits::quarantine_failures)
             blame(worker, result.reason, effects);
@@ -314,6 +340,7 @@ void Jobs::on_failure(Moment now, Job& job, Position position, Worker& worker, T
     } else {
         ++worker.failures_in_row;
         task.avoid = node_id;
+        task.failed_there = true;
         task.complaint = result.reason + "; it runs again soon";
         requeue(now, job, position, retry_delay(task.failures), effects);
     }
@@ -326,6 +353,7 @@ void Jobs::on_death(Moment now, Job& job, Position position, std::string_view no
     auto& task = job.active.at(position);
     ++counters_.attempts_lost;
     task.avoid = node_id;
+    task.failed_there = false;
     if (counts) {
         ++task.deaths;
         const auto index = job.index(position);

@@ -127,6 +127,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
     if (with_new_key || before != node->record) effects.push_back(SaveNode{node->record});
+    if (listener_ != nullptr) listener_->on_node_changed(*node);
     return Joined{node->record.id, node->record.name, with_new_key, !copied_from.empty()};
 }
 

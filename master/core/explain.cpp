@@ -110,8 +110,10 @@ Explanation Jobs::explain(Moment now, const Job& job) const {
     } else if (job.waits_for > 0) {
         answer.reason = "it waits for " + std::to_string(job.waits_for) +
                         (job.waits_for == 1 ? " other job" : " other jobs") + " to end";
-    } else if (job.count(TaskState::queued) == 0) {
+    } else if (job.count(TaskState::queued) + job.waiting_on_nodes() == 0) {
         answer.reason = "all of its tasks run or have ended";
+    } else if (job.count(TaskState::queued) == 0) {
+        answer.reason = "the node that has its next task is busy; nearest is " + near;
     } else if (!job.has_waiting()) {
         answer.reason = "a task that failed waits a moment before it runs again";
     } else if (job.status.task_limit > 0 && job.live_attempts() >= job.status.task_limit) {

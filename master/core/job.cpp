@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "common/array_range.hpp"
+#include "common/glob.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -25,11 +26,6 @@ bool is_dependency(std::string_view text) {
            text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-bool is_blob(std::string_view text) {
-    return text.size() == 64 &&
-           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 std::string check_texts(const JobSpec& spec) {
     if (spec.command.empty() || spec.command.front().empty())
         return "the command is empty: say what to run behind \"--\"";
@@ -44,6 +40,9 @@ std::string check_texts(const JobSpec& spec) {
             return "bad dependency " + quoted(dependency) + ": expected ID, ok:ID or any:ID";
     if (spec.after.size() > limits::job_dependencies)
         return "more than " + std::to_string(limits::job_dependencies) + " dependencies";
+    for (const auto& pattern : spec.out)
+        if (const auto problem = glob_problem(pattern); !problem.empty())
+            return "the pattern " + quoted(pattern) + " for files that come back " + problem;
     return {};
 }
 
@@ -67,7 +66,7 @@ std::string check_numbers(const JobSpec& spec) {
     for (const auto& [name, count] : spec.resources)
         if (name.empty() || node_name(name) != name || count < 1)
             return "bad resource " + quoted(name) + ": expected NAME=COUNT, at least 1";
-    if (std::abs(spec.priority) > limits::job_priority)
+    if (spec.priority > limits::job_priority || spec.priority < -limits::job_priority)
         return "priority: expected -" + std::to_string(limits::job_priority) + " to " +
                std::to_string(limits::job_priority);
     if (outside(spec.time_limit_seconds, 0, 1e9)) return "time limit: expected a time above 0";
@@ -88,6 +87,11 @@ std::string check_numbers(const JobSpec& spec) {
 
 }  // namespace
 
+bool is_blob(std::string_view text) {
+    return text.size() == 64 &&
+           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string_view state_name(TaskState state) {
     return state_names[static_cast<std::size_t>(state)];
 }
@@ -104,6 +108,16 @@ Attempt* ActiveTask::find(std::int64_t number) {
     return nullptr;
 }
 
+bool ActiveTask::waits_on_node() const {
+    bool waits = false;
+    for (const auto& attempt : live) {
+        if (attempt.detached) continue;
+        if (!attempt.ahead) return false;
+        waits = true;
+    }
+    return waits;
+}
+
 Job::Job(JobStatus given, std::shared_ptr<const JobSpec> what)
     : status(std::move(given)),
       spec(std::move(what)),
@@ -118,9 +132,9 @@ Job::Job(JobStatus given, std::shared_ptr<const JobSpec> what)
 }
 
 std::optional<Position> Job::position(std::int64_t index) const {
+    if (index < status.first) return std::nullopt;
     const auto offset = index - status.first;
-    if (offset < 0 || offset % status.step != 0 || offset / status.step >= status.size)
-        return std::nullopt;
+    if (offset % status.step != 0 || offset / status.step >= status.size) return std::nullopt;
     return offset / status.step;
 }
 
@@ -162,6 +176,11 @@ std::optional<Position> Job::next_waiting() const {
     if (!requeued_.empty()) return *requeued_.begin();
     if (frontier_ < status.size) return frontier_;
     return std::nullopt;
+}
+
+std::int64_t Job::waiting_on_nodes() const {
+    return std::count_if(active.begin(), active.end(),
+                         [](const auto& entry) { return entry.second.waits_on_node(); });
 }
 
 void Job::take(Position position) {
@@ -218,7 +237,7 @@ std::string Job::state_text() const {
         if (status.cancelled && !too_many) return "cancelled";
         return failed() > 0 ? "failed" : "done";
     }
-    if (count(TaskState::running) > 0) return "running";
+    if (count(TaskState::running) > waiting_on_nodes()) return "running";
     return status.held ? "held" : "queued";
 }
 

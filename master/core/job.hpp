@@ -47,14 +47,18 @@ struct ActiveTask {
     std::int64_t last_attempt = 0;
     std::int64_t failures = 0;  // count against --retries
     std::int64_t deaths = 0;    // of nodes and runners that had it
-    std::string avoid;          // id of the node where it failed last
+    std::string avoid;          // id of the node where it failed, or was lost, last
+    bool failed_there = false;  // it failed there
+    bool cancelled = false;     // by itself: it ends with its live attempts
+    bool had_result = false;    // and was taken up again
     std::string complaint;      // of that failure
     bool waiting = false;       // is to be run: queued, or held back until `not_before`
-    bool cancelled = false;     // on its own: it does not run again
     Instant not_before{};
     std::vector<Attempt> live;  // limits::live_attempts at most
 
     Attempt* find(std::int64_t number);
+    /// It is on a node that has no room for it yet: nothing of it runs.
+    bool waits_on_node() const;
 };
 
 /// A job as the master sees it: what was asked for, and how far it has come.
@@ -70,7 +74,7 @@ class Job {
     Duration lost_after{};        // of a `stop` job: after the last contact with the node
     bool in_queue = false;
 
-    std::size_t waits_for = 0;  // jobs that must end first
+    std::size_t waits_for = 0;  // jobs that must end first, before any task begins
     Instant waiting_since{};    // when a task of it was last started, or it became ready
     std::uint64_t changed = 0;  // Jobs::version() of the last change that viewers see
 
@@ -91,18 +95,19 @@ class Job {
 
     /// Tasks that could be started now, were there room.
     bool has_waiting() const { return frontier_ < status.size || !requeued_.empty(); }
-    /// The first of them that is not on its way already, or nothing.
+    /// The first of them, or nothing.
     std::optional<Position> next_waiting() const;
     const std::set<Position>& requeued() const { return requeued_; }
     /// It is started: no longer waiting.
     void take(Position position);
     /// It waits (again).
     void put_back(Position position);
-    void unqueue(Position position) { requeued_.erase(position); }
     std::int64_t waiting_count() const {
         return status.size - frontier_ + static_cast<std::int64_t>(requeued_.size());
     }
     Position frontier() const { return frontier_; }
+    /// How many of those that are taken wait on nodes.
+    std::int64_t waiting_on_nodes() const;
 
     /// Every task that has not begun counts as ended.
     void stop_queue();
@@ -115,6 +120,9 @@ class Job {
     bool ended() const { return status.ended; }
     bool all_ended() const;
     std::string state_text() const;
+    /// Whether it counts for the limit of tasks at once: one on a lost node, whose task runs
+    /// elsewhere, does not.
+    bool counts(const Attempt& attempt) const { return !attempt.detached || stops; }
     std::int64_t live_attempts() const { return live_; }
     void count_live(std::int64_t change) { live_ += change; }
 
@@ -123,8 +131,11 @@ class Job {
     Position frontier_ = 0;          // no task from here on was ever touched
     std::set<Position> requeued_;
     std::array<std::int64_t, task_states> counts_{};
-    std::int64_t live_ = 0;  // attempts, with those that wait on nodes
+    std::int64_t live_ = 0;  // attempts that count, with those that wait on nodes
 };
+
+/// Whether this is how a blob is named.
+bool is_blob(std::string_view text);
 
 /// What is wrong with a job that a client sends, in words; empty if it is in order. `size`,
 /// `first`, `step` and `task_limit` of the status are filled from the array; a job with items gets

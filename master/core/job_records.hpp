@@ -26,7 +26,8 @@ struct JobStatus {
     std::int64_t step = 1;
     std::int64_t task_limit = 0;  // so many at once; 0: no limit
     bool held = false;
-    bool cancelled = false;  // tasks without a result are cancelled
+    bool cancelled = false;       // tasks without a result are cancelled
+    bool rest_cancelled = false;  // likewise, though the job goes on: what had failed is retried
     bool ended = false;
     std::string reason;             // why it was cancelled or failed as a whole
     std::int64_t submitted_at = 0;  // seconds since 1970, for display
@@ -40,8 +41,8 @@ struct JobStatus {
 };
 BOOST_DESCRIBE_STRUCT(JobStatus, (),
                       (id, submitter, priority, size, first, step, task_limit, held, cancelled,
-                       ended, reason, submitted_at, finished_at, done, failed, last_attempt,
-                       highest_attempt))
+                       rest_cancelled, ended, reason, submitted_at, finished_at, done, failed,
+                       last_attempt, highest_attempt))
 
 /// An attempt that may be running.
 struct LiveAttempt {

@@ -74,14 +74,19 @@ Job& Jobs::add(JobStatus status, std::shared_ptr<const JobSpec> spec) {
 // -------------------------------------------------------------------------------------- the store
 
 void Jobs::restore(JobStatus status, std::shared_ptr<const JobSpec> spec,
-                   std::vector<TaskState> states) {
+                   std::vector<TaskState> states, std::int64_t highest_attempt) {
     status.last_attempt = std::max(status.last_attempt, (epoch_ - 1) * attempts_per_epoch);
+    status.highest_attempt = std::max(status.highest_attempt, highest_attempt);
     next_job_ = std::max(next_job_, status.id + 1);
     const bool cancelled = status.cancelled;
     const auto reason = status.reason;
     Job& job = add(std::move(status), std::move(spec));
     if (job.ended()) return;
     while (!states.empty() && states.back() == TaskState::queued) states.pop_back();
+    if (job.status.rest_cancelled) {
+        states.resize(static_cast<std::size_t>(job.status.size), TaskState::queued);
+        std::replace(states.begin(), states.end(), TaskState::queued, TaskState::cancelled);
+    }
     job.reopen(std::move(states));
     job.status.reason = reason;
     if (cancelled) job.stop_queue();
@@ -89,9 +94,12 @@ void Jobs::restore(JobStatus status, std::shared_ptr<const JobSpec> spec,
 
 void Jobs::restore(const TaskRecord& record) {
     Job* job = find(record.job);
-    if (job == nullptr || job->ended()) return;
+    if (job == nullptr || job->ended() || record.position >= job->status.size) return;
+    job->status.highest_attempt = std::max(job->status.highest_attempt, record.last_attempt);
+    if (record.live.empty() && job->status.cancelled) return;
     auto& task = job->active[record.position];
-    task.last_attempt = std::max(record.last_attempt, (epoch_ - 1) * attempts_per_epoch);
+    task.had_result = job->state(record.position) != TaskState::queued;
+    task.last_attempt = record.last_attempt;
     task.failures = record.failures;
     task.deaths = record.deaths;
     task.cancelled = record.cancelled;
@@ -102,6 +110,7 @@ void Jobs::restore(const TaskRecord& record) {
         attempt.node = live.node;
         attempt.started_at = live.started_at;
         attempt.since = started_;
+        attempt.stopping = job->status.cancelled || task.cancelled;
         task.live.push_back(attempt);
         job->count_live(1);
         workers_[live.node].attempts[{record.job, record.position, live.number}] = {};
@@ -120,21 +129,23 @@ void Jobs::restored(Moment now, Effects& effects) {
         worker.node = cluster_.find(id);
         if (worker.node == nullptr) gone.push_back(id);
     }
+    std::vector<Job*> jobs;
+    for (auto& [id, job] : jobs_)
+        if (!job->ended()) jobs.push_back(job.get());
+    for (auto* job : jobs) {
+        // Where a job that it needed has failed, a user wanted it all the same: it would have been
+        // cancelled together with the end of that job.
+        if (!job->status.cancelled) link_dependencies(*job);
+        job->waiting_since = now.at;
+    }
     for (const auto& id : gone) {
         Node removed;
         removed.record.id = id;
         detach_all(now, workers_[id], removed, effects);
         workers_.erase(id);
     }
-    std::vector<Job*> jobs;
-    for (auto& [id, job] : jobs_)
-        if (!job->ended()) jobs.push_back(job.get());
+    for (const auto& [id, node] : cluster_.nodes()) on_node_changed(*node);
     for (auto* job : jobs) {
-        if (job->status.cancelled)
-            std::erase_if(job->active, [](const auto& entry) { return entry.second.live.empty(); });
-        const auto failure = link_dependencies(*job);
-        job->waiting_since = now.at;
-        if (!failure.empty() && !job->status.cancelled) cancel(now, *job, failure, effects);
         update_queue(*job);
         end_if_over(now, *job, effects);
     }
@@ -163,6 +174,8 @@ std::variant<Jobs::Accepted, Jobs::Refusal> Jobs::submit(Moment now,
         if (const auto id = parse_dependency(text).job; find(id) == nullptr)
             return Refusal{"not_found", "it is to run after job " + std::to_string(id) +
                                             ", but there is no such job"};
+    if (const auto complaint = check_nodes(*spec); !complaint.empty())
+        return Refusal{"not_found", complaint};
     if (jobs_.size() >= limits::jobs)
         return Refusal{"full", "there are " + std::to_string(limits::jobs) +
                                    " jobs: wait until older ones are forgotten"};
@@ -183,29 +196,67 @@ std::variant<Jobs::Accepted, Jobs::Refusal> Jobs::submit(Moment now,
     if (!runnable_somewhere(job))
         accepted.warning = "no node that is known can run this job: rpicluster explain " +
                            std::to_string(id) + " says why";
-    if (const auto failure = link_dependencies(job); !failure.empty())
+    link_dependencies(job);
+    if (const auto failure = failed_dependency(job); !failure.empty())
         cancel(now, job, failure, effects);
     update_queue(job);
     return accepted;
 }
 
-/// Enters the job with those it waits for; returns why it can never run if one of them failed.
-std::string Jobs::link_dependencies(Job& job) {
-    job.waits_for = 0;
-    std::string failure;
+/// A task that is meant for a node that is none would wait for ever.
+std::string Jobs::check_nodes(const JobSpec& spec) const {
+    for (const auto& id : spec.on_each) {
+        const auto node = cluster_.nodes().find(id);
+        if (node == cluster_.nodes().end() || node->second->record.role != "worker")
+            return "there is no node with the role worker and the id " +
+                   printable(id, limits::name_chars);
+    }
+    return {};
+}
+
+/// Whether an attempt of it was ever ordered: what it had to wait for is over then.
+bool Jobs::has_begun(const Job& job) const {
+    return job.status.highest_attempt > 0;
+}
+
+/// Enters the job with those it waits for.
+void Jobs::link_dependencies(Job& job) {
+    std::set<JobId> roots;
+    if (!has_begun(job))
+        for (const auto& text : job.spec->after) {
+            const auto id = parse_dependency(text).job;
+            if (const auto* root = find(id); root != nullptr && !root->ended()) roots.insert(id);
+        }
+    for (const auto id : roots) dependents_[id].insert(job.status.id);
+    job.waits_for = roots.size();
+}
+
+/// The job goes on: those that are to run after it and have not begun wait for it again.
+void Jobs::hold_dependents(JobId root) {
+    for (auto& [id, job] : jobs_) {
+        const auto& after = job->spec->after;
+        if (job->ended() || job->status.cancelled ||
+            std::none_of(after.begin(), after.end(), [&](const std::string& text) {
+                return parse_dependency(text).job == root;
+            }))
+            continue;
+        link_dependencies(*job);
+        update_queue(*job);
+    }
+}
+
+/// Why it cannot run, if one of those that had to succeed (or the `only` one) has not; else empty.
+std::string Jobs::failed_dependency(const Job& job, JobId only) const {
     for (const auto& text : job.spec->after) {
         const auto dependency = parse_dependency(text);
+        if (only != 0 && dependency.job != only) continue;
         const auto* root = find(dependency.job);
-        const bool ended = root == nullptr || root->ended();
-        if (!ended) {
-            ++job.waits_for;
-            dependents_[dependency.job].push_back(job.status.id);
-        } else if (root != nullptr && !dependency.any && root->state_text() != "done") {
-            failure = "job " + std::to_string(dependency.job) + " " +
-                      (root->state_text() == "failed" ? "failed" : "was cancelled");
-        }
+        if (root == nullptr || !root->ended() || dependency.any || root->state_text() == "done")
+            continue;
+        return "job " + std::to_string(dependency.job) + " " +
+               (root->state_text() == "failed" ? "failed" : "was cancelled");
     }
-    return failure;
+    return {};
 }
 
 void Jobs::release_dependents(Moment now, const Job& job, Effects& effects) {
@@ -215,19 +266,11 @@ void Jobs::release_dependents(Moment now, const Job& job, Effects& effects) {
     dependents_.erase(found);
     for (const auto id : ids) {
         Job* dependent = find(id);
-        if (dependent == nullptr || dependent->ended()) continue;
-        if (dependent->waits_for > 0) --dependent->waits_for;
-        bool any = false;
-        for (const auto& text : dependent->spec->after) {
-            const auto dependency = parse_dependency(text);
-            if (dependency.job == job.status.id) any = any || dependency.any;
-        }
-        const auto state = job.state_text();
-        if (state != "done" && !any)
-            cancel(now, *dependent,
-                   "job " + std::to_string(job.status.id) + " " +
-                       (state == "failed" ? "failed" : "was cancelled"),
-                   effects);
+        if (dependent == nullptr || dependent->ended() || dependent->waits_for == 0) continue;
+        link_dependencies(*dependent);
+        dependent->waiting_since = now.at;
+        if (const auto failure = failed_dependency(*dependent, job.status.id); !failure.empty())
+            cancel(now, *dependent, failure, effects);
         update_queue(*dependent);
     }
 }
@@ -245,16 +288,25 @@ void Jobs::cancel(Moment now, Job& job, std::string_view reason, Effects& effect
         task.waiting = false;
         for (auto& attempt : task.live) stop(job, position, attempt, "cancelled", effects);
         // Nobody knows when a lost node comes back; its attempt is killed then.
-        std::erase_if(task.live, [&](const Attempt& attempt) {
-            if (attempt.detached) job.count_live(-1);
-            return attempt.detached;
-        });
-        if (task.live.empty()) idle.push_back(position);
+        const bool away = drop_detached(job, task);
+        if (task.live.empty())
+            idle.push_back(position);
+        else if (away)
+            save_task(job, position, task, effects);
     }
     for (const auto position : idle) {
+        const auto task = job.active.extract(position).mapped();
         job.set_state(position, TaskState::cancelled);
-        job.active.erase(position);
         effects.push_back(ForgetTask{job.status.id, position});
+        if (!task.had_result) continue;
+        // Else the earlier one would stand.
+        TaskResult result;
+        result.job = job.status.id;
+        result.position = position;
+        result.state = state_name(TaskState::cancelled);
+        result.attempt = task.last_attempt;
+        result.reason = job.status.reason;
+        effects.push_back(SaveResult{std::move(result), 0, {}});
     }
     touch(job);
     effects.push_back(
@@ -271,10 +323,7 @@ void Jobs::cancel_task(Moment now, Job& job, Position position, Effects& effects
         auto& task = found->second;
         task.waiting = false;
         task.cancelled = true;
-        std::erase_if(task.live, [&](const Attempt& attempt) {
-            if (attempt.detached) job.count_live(-1);
-            return attempt.detached;
-        });
+        drop_detached(job, task);
         for (auto& attempt : task.live) stop(job, position, attempt, "cancelled", effects);
         // On disk, since the answer to the user promises it.
         if (!task.live.empty()) return save_task(job, position, task, effects);
@@ -287,15 +336,21 @@ void Jobs::cancel_task(Moment now, Job& job, Position position, Effects& effects
 
 std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bool cancelled_too,
                          Effects& effects) {
+    // What still runs of it is being ended; nothing of it may begin meanwhile.
+    if (job.status.cancelled && !job.ended()) return 0;
     if (job.ended()) {
-        states.resize(static_cast<std::size_t>(job.status.size),
-                      job.status.cancelled ? TaskState::cancelled : TaskState::queued);
+        states.resize(static_cast<std::size_t>(job.status.size), TaskState::cancelled);
         const auto again = [&](TaskState state) {
             return state == TaskState::failed || (cancelled_too && state == TaskState::cancelled);
         };
         if (std::none_of(states.begin(), states.end(), again)) return 0;
+        job.status.rest_cancelled =
+            !cancelled_too && (job.status.cancelled || job.status.rest_cancelled);
         job.reopen(std::move(states));
-        job.status.last_attempt = job.status.highest_attempt;
+        job.status.held = false;  // whoever asks for that wants it to run
+        job.status.last_attempt = std::max(job.status.last_attempt, job.status.highest_attempt);
+        link_dependencies(job);
+        hold_dependents(job.status.id);
         effects.push_back(SaveJobStatus{job.status});
     }
     std::int64_t count = 0;
@@ -306,6 +361,7 @@ std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bo
         auto& task = job.active[position];
         task.last_attempt = job.status.highest_attempt;
         task.waiting = true;
+        task.had_result = true;
         job.put_back(position);
         save_task(job, position, task, effects);
         ++count;
@@ -338,14 +394,21 @@ void Jobs::set_priority(Job& job, std::int64_t priority, Effects& effects) {
     touch(job);
 }
 
-void Jobs::forget(JobId id) {
+bool Jobs::forget(JobId id) {
     const auto found = jobs_.find(id);
-    if (found == jobs_.end() || !found->second->ended()) return;
+    if (found == jobs_.end() || !found->second->ended()) return false;
     const auto& job = *found->second;
+    // What a node may still have of it is named by the job, which nobody will know any more.
+    for (auto& [node_id, worker] : workers_)
+        for (auto held = worker.attempts.lower_bound({id, 0, 0});
+             held != worker.attempts.end() && std::get<0>(held->first) == id;
+             held = worker.attempts.lower_bound({id, 0, 0}))
+            vacate(worker, {id, std::get<1>(held->first), std::get<2>(held->first)});
     if (!job.spec->idempotency_key.empty())
         idempotency_.erase(idempotency_id(job.status.submitter, job.spec->idempotency_key));
     jobs_.erase(found);
     ++version_;
+    return true;
 }
 
 // --------------------------------------------------------------------------------------- the end
@@ -367,7 +430,13 @@ void Jobs::end_if_over(Moment now, Job& job, Effects& effects) {
                                "job " + std::to_string(job.status.id) + " is " + job.state_text()});
     touch(job);
     if (!job.spec->notify.empty()) submit_notification(now, job, effects);
-    release_dependents(now, job, effects);
+    // Chains of jobs may be longer than the stack is deep.
+    ended_.push_back(job.status.id);
+    if (releasing_) return;
+    releasing_ = true;
+    for (; !ended_.empty(); ended_.pop_front())
+        if (const auto* over = find(ended_.front())) release_dependents(now, *over, effects);
+    releasing_ = false;
 }
 
 /// What --notify asks for is a job like any other, so that it is not lost either.
@@ -383,7 +452,12 @@ void Jobs::submit_notification(Moment now, const Job& job, Effects& effects) {
     spec->env["NOTIFY_NAME"] = job.spec->name;
     spec->env["NOTIFY_STATE"] = job.state_text();
     spec->env["NOTIFY_REASON"] = job.status.reason;
-    submit(now, spec, job.status.submitter, 0, effects);
+    const auto outcome = submit(now, spec, job.status.submitter, 0, effects);
+    if (const auto* refusal = std::get_if<Refusal>(&outcome))
+        effects.push_back(Announce{true,
+                                   "nobody is notified of the end of job " +
+                                       std::to_string(job.status.id) + ": " + refusal->reason,
+                                   "notify", job.status.submitter});
 }
 
 // ------------------------------------------------------------------------------------------ queues
@@ -434,6 +508,10 @@ JobView Jobs::view(const Job& job) const {
     for (const auto state : {TaskState::queued, TaskState::running, TaskState::done,
                              TaskState::failed, TaskState::cancelled})
         view.tasks[std::string(state_name(state))] = job.count(state);
+    // What waits on a node has begun for the scheduler alone.
+    const auto waiting = job.waiting_on_nodes();
+    view.tasks["running"] -= waiting;
+    view.tasks["queued"] += waiting;
     view.submitted_at = rfc3339(job.status.submitted_at);
     if (job.ended()) view.finished_at = rfc3339(job.status.finished_at);
     if (!job.status.reason.empty()) view.reason = job.status.reason;
@@ -462,13 +540,14 @@ TaskView Jobs::task_view(const Job& job, Position position) const {
         if (attempt.detached && view.node != "") continue;
         view.node = name_of(attempt.node);
         view.attempt = attempt.number;
-        view.started_at = rfc3339(attempt.started_at);
         view.reason.reset();
-        if (attempt.detached)
-            view.reason = "its node is lost";
-        else if (attempt.ahead)
+        if (attempt.ahead)
             view.reason = "waits on the node";
+        else
+            view.started_at = rfc3339(attempt.started_at);
+        if (attempt.detached) view.reason = "its node is lost";
     }
+    if (task.waits_on_node()) view.state = state_name(TaskState::queued);
     return view;
 }
 

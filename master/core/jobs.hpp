@@ -59,8 +59,9 @@ class Jobs : public NodeListener {
 
     // ------------------------------------------------- from the store, before anything else
     // happens
+    /// `states` are those of the results there are, and `highest_attempt` is the highest of them.
     void restore(JobStatus status, std::shared_ptr<const JobSpec> spec,
-                 std::vector<TaskState> states);
+                 std::vector<TaskState> states, std::int64_t highest_attempt = 0);
     void restore(const TaskRecord& record);
     /// After the last of them.
     void restored(Moment now, Effects& effects);
@@ -84,14 +85,14 @@ class Jobs : public NodeListener {
     void cancel(Moment now, Job& job, std::string_view reason, Effects& effects);
     void cancel_task(Moment now, Job& job, Position position, Effects& effects);
     /// `states` are those of an ended job, from the store; else empty. Returns how many tasks are
-    /// queued again.
+    /// queued again: none while the job is being cancelled.
     std::int64_t retry(Moment now, Job& job, std::vector<TaskState> states, bool cancelled_too,
                        Effects& effects);
     void hold(Moment now, Job& job, bool held, Effects& effects);
     void set_priority(Job& job, std::int64_t priority, Effects& effects);
     Explanation explain(Moment now, const Job& job) const;
-    /// An ended job is kept no longer.
-    void forget(JobId id);
+    /// An ended job is kept no longer; false if it has not ended.
+    bool forget(JobId id);
 
     // --------------------------------------------------------------------------- what nodes report
     /// The complete list of a worker's attempts; orders go to it from now on.
@@ -158,8 +159,12 @@ class Jobs : public NodeListener {
 
     // jobs.cpp
     Job& add(JobStatus status, std::shared_ptr<const JobSpec> spec);
-    std::string link_dependencies(Job& job);
+    bool has_begun(const Job& job) const;
+    void link_dependencies(Job& job);
+    void hold_dependents(JobId root);
+    std::string failed_dependency(const Job& job, JobId only = 0) const;
     void release_dependents(Moment now, const Job& job, Effects& effects);
+    std::string check_nodes(const JobSpec& spec) const;
     void end_if_over(Moment now, Job& job, Effects& effects);
     void submit_notification(Moment now, const Job& job, Effects& effects);
     std::string shape_of(const Job& job) const;
@@ -178,6 +183,7 @@ class Jobs : public NodeListener {
     void stop(Job& job, Position position, Attempt& attempt, std::string_view reason,
               Effects& effects);
     void drop_attempt(Job& job, ActiveTask& task, std::int64_t number);
+    bool drop_detached(Job& job, ActiveTask& task);
     void requeue(Moment now, Job& job, Position position, Duration delay, Effects& effects);
     void finish(Moment now, Job& job, Position position, TaskState state, TaskResult result,
                 double started_ago, std::string_view output, Effects& effects);
@@ -195,13 +201,18 @@ class Jobs : public NodeListener {
     Worker* worker_of(SessionId session);
     Worker& worker_for(const Node& node);
     Needs needs_of(const Job& job) const;
-    void occupy(Worker& worker, const Job& job, const Ref& ref, bool ahead);
+    enum class Place { running, ahead, ended };
+    void occupy(Worker& worker, const Job& job, const Ref& ref, Place place);
     void vacate(Worker& worker, const Ref& ref);
+    void not_retracted(Worker& worker, const Ref& ref);
     void start_ahead(Worker& worker);
+    bool take_over(Worker& worker, const AttemptState& told, std::set<Ref>& present,
+                   Effects& effects);
     void lose_attempt(Moment now, const Ref& ref, std::string_view node_id, bool started_counts,
                       Effects& effects);
     void detach_all(Moment now, Worker& worker, const Node& node, Effects& effects);
     void retract_ahead(Worker& worker, std::size_t most, Effects& effects);
+    void move_to_others(Worker& worker, Effects& effects);
     void finish_drain(Worker& worker, Effects& effects);
     void renormalise_speeds();
 
@@ -210,11 +221,19 @@ class Jobs : public NodeListener {
     struct Candidates;
     bool eligible(const Job& job, const Worker& worker) const;
     Candidates candidates_for(const Job& job);
-    Worker* choose(Moment now, const Job& job, Position position, Candidates& candidates) const;
-    bool worth_waiting(Moment now, const Job& job, const Worker& worker) const;
+    struct Rival;
+    struct Pick;
+    std::vector<Rival> rivals_for(Moment now, const Job& job) const;
+    bool worth_waiting(const Job& job, const Worker& worker,
+                       const std::vector<Rival>& rivals) const;
+    Worker* choose(Moment now, const Job& job, Position position, const std::vector<Rival>& rivals,
+                   const Worker* reserved, Candidates& candidates) const;
+    Pick pick(Moment now, const Job& job, const Worker* reserved, Candidates& candidates) const;
+    std::optional<Head> head_of(Moment now, const QueueKey& key, JobId from) const;
+    Worker* reserve_for(Moment now, const Job& job, Effects& effects);
     std::vector<Head> heads(Moment now) const;
     void start_pinned(Moment now, Job& job, Effects& effects);
-    void queue_ahead(Moment now, Job& job, std::size_t& placed, Effects& effects);
+    void queue_ahead(Moment now, Job& job, const Worker* reserved, Effects& effects);
     void make_way(const Job& job, Effects& effects);
     void rebalance(Effects& effects);
 
@@ -226,7 +245,9 @@ class Jobs : public NodeListener {
     Duration lost_after_start_;
     std::map<JobId, std::unique_ptr<Job>> jobs_;
     std::unordered_map<std::string, JobId> idempotency_;  // submitter, NUL, key
-    std::unordered_map<JobId, std::vector<JobId>> dependents_;
+    std::unordered_map<JobId, std::set<JobId>> dependents_;
+    std::deque<JobId> ended_;  // their dependents are about to be released
+    bool releasing_ = false;
     std::map<QueueKey, Queue> queues_;
     std::map<std::string, std::int64_t> used_milli_;  // submitter -> cpus in use
     std::map<std::string, Worker> workers_;           // by node id
@@ -235,6 +256,7 @@ class Jobs : public NodeListener {
     std::set<std::pair<Instant, Ref>> expiring_;  // attempts of `stop` jobs on lost nodes
     bool something_new_ = false;                  // that may let a task start
     bool unfinished_ = false;
+    std::size_t placed_ = 0;          // in this turn
     std::int64_t waiting_ahead_ = 0;  // on all workers
     JobCounters counters_;
     std::uint64_t version_ = 0;

@@ -5,7 +5,7 @@
 #include "master/core/jobs.hpp"
 
 /// Which task goes to which node. A turn does a bounded amount of work, whatever waits: it looks at
-/// one job of each kind, submitter and priority at a time, and at the nodes once for each kind.
+/// the first jobs of each kind, submitter and priority, and at the nodes once for each kind.
 namespace rpic {
 
 namespace {
@@ -22,6 +22,11 @@ constexpr double ahead_below_seconds = 10;
 // A retried task waits so long for another node than the one where it failed.
 constexpr auto avoid_for = std::chrono::seconds(10);
 
+// Of a job so many tasks that run again are looked at for one that has a node to go to, and so many
+// jobs are passed over in a turn because theirs have none.
+constexpr std::size_t tasks_looked_at = 8;
+constexpr std::size_t jobs_passed_over = 256;
+
 }  // namespace
 
 /// The job that is next among those of one kind, submitter and priority.
@@ -37,6 +42,18 @@ struct Jobs::Head {
         if (used_milli != other.used_milli) return used_milli > other.used_milli;
         return job->status.id > other.job->status.id;
     }
+};
+
+/// A task of the job that runs, as one who may be faster with the next one.
+struct Jobs::Rival {
+    const Worker* worker = nullptr;
+    double end_seconds = 0;  // from now on, until it would be through with another task
+};
+
+/// A task, and the node to which it goes: none if there is none.
+struct Jobs::Pick {
+    Position position = 0;
+    Worker* worker = nullptr;
 };
 
 /// The nodes on which tasks of one kind could start, best first.
@@ -80,30 +97,42 @@ Jobs::Candidates Jobs::candidates_for(const Job& job) {
     return candidates;
 }
 
-/// Whether a faster board will have finished this task before `worker` would have: then the last
-/// tasks of a job wait for it.
-bool Jobs::worth_waiting(Moment now, const Job& job, const Worker& worker) const {
-    if (job.measured < 4 || job.waiting_count() > 64) return false;
-    const double here = job.mean_seconds / std::max(worker.speed, 0.01);
-    std::int64_t better = 0;
+/// Only the last tasks of a job have any.
+std::vector<Jobs::Rival> Jobs::rivals_for(Moment now, const Job& job) const {
+    std::vector<Rival> rivals;
+    if (job.measured < 4 || job.waiting_count() > 64) return rivals;
     for (const auto& [position, task] : job.active) {
         for (const auto& attempt : task.live) {
-            const auto* other = this->worker(attempt.node);
-            if (other == nullptr || other == &worker || attempt.ahead || attempt.detached) continue;
-            if (other->speed < worker.speed * 1.25 || !other->takes_work()) continue;
-            const double there = job.mean_seconds / other->speed;
+            if (attempt.ahead || attempt.detached) continue;
+            const auto* other = worker(attempt.node);
+            if (other == nullptr || !other->takes_work()) continue;
+            const double there = job.mean_seconds / std::max(other->speed, 0.01);
             const double rest = std::max(0.0, there - to_seconds(now.at - attempt.since));
-            if ((rest + there) * 1.1 < here) ++better;
+            rivals.push_back({other, (rest + there) * 1.1});
         }
-        if (better >= job.waiting_count()) return true;
     }
-    return false;
+    return rivals;
+}
+
+/// Whether a faster board will have finished this task before `worker` would have: then the last
+/// tasks of a job wait for it.
+bool Jobs::worth_waiting(const Job& job, const Worker& worker,
+                         const std::vector<Rival>& rivals) const {
+    const double here = job.mean_seconds / std::max(worker.speed, 0.01);
+    const auto better = std::count_if(rivals.begin(), rivals.end(), [&](const Rival& rival) {
+        return rival.worker != &worker && rival.worker->speed >= worker.speed * 1.25 &&
+               rival.end_seconds < here;
+    });
+    return better > 0 && better >= job.waiting_count();
 }
 
 /// The best node for this task among the candidates, or none.
-Worker* Jobs::choose(Moment now, const Job& job, Position position, Candidates& candidates) const {
+Worker* Jobs::choose(Moment now, const Job& job, Position position,
+                     const std::vector<Rival>& rivals, const Worker* reserved,
+                     Candidates& candidates) const {
     const auto task = job.active.find(position);
     const auto unfit = [&](const Worker& worker) {
+        if (&worker == reserved) return true;
         if (task == job.active.end()) return false;
         const auto& id = worker.node->record.id;
         for (const auto& attempt : task->second.live)
@@ -124,7 +153,7 @@ Worker* Jobs::choose(Moment now, const Job& job, Position position, Candidates& 
         if (cost > entry.cost + 1e-9) {
             entry.cost = cost;
             candidates.free.push(entry);
-        } else if (unfit(*entry.worker) || worth_waiting(now, job, *entry.worker)) {
+        } else if (unfit(*entry.worker) || worth_waiting(job, *entry.worker, rivals)) {
             passed_over.push_back(entry);
         } else {
             chosen = entry.worker;
@@ -135,17 +164,45 @@ Worker* Jobs::choose(Moment now, const Job& job, Position position, Candidates& 
     return chosen;
 }
 
+/// The next task of the job that has a node to go to. One that waits for another node than the free
+/// ones does not keep the others back.
+Jobs::Pick Jobs::pick(Moment now, const Job& job, const Worker* reserved,
+                      Candidates& candidates) const {
+    Pick pick;
+    if (candidates.free.empty()) return pick;
+    const auto rivals = rivals_for(now, job);
+    std::size_t looks = 0;
+    for (const auto position : job.requeued()) {
+        if (++looks > tasks_looked_at || candidates.free.empty()) return pick;
+        pick.position = position;
+        pick.worker = choose(now, job, position, rivals, reserved, candidates);
+        if (pick.worker != nullptr) return pick;
+    }
+    if (job.frontier() >= job.status.size) return pick;
+    pick.position = job.frontier();
+    pick.worker = choose(now, job, pick.position, rivals, reserved, candidates);
+    return pick;
+}
+
+/// The first job of the queue from this id on.
+std::optional<Jobs::Head> Jobs::head_of(Moment now, const QueueKey& key, JobId from) const {
+    const auto queue = queues_.find(key);
+    if (queue == queues_.end()) return std::nullopt;
+    const auto first = queue->second.jobs.lower_bound(from);
+    if (first == queue->second.jobs.end()) return std::nullopt;
+    Head head;
+    head.key = key;
+    head.job = jobs_.at(*first).get();
+    head.priority = key.priority + (now.at - head.job->waiting_since) / ageing;
+    const auto used = used_milli_.find(key.submitter);
+    head.used_milli = used == used_milli_.end() ? 0 : used->second;
+    return head;
+}
+
 std::vector<Jobs::Head> Jobs::heads(Moment now) const {
     std::vector<Head> heads;
-    for (const auto& [key, queue] : queues_) {
-        Head head;
-        head.key = key;
-        head.job = jobs_.at(*queue.jobs.begin()).get();
-        head.priority = key.priority + (now.at - head.job->waiting_since) / ageing;
-        const auto used = used_milli_.find(key.submitter);
-        head.used_milli = used == used_milli_.end() ? 0 : used->second;
-        heads.push_back(std::move(head));
-    }
+    for (const auto& [key, queue] : queues_)
+        if (auto head = head_of(now, key, 0)) heads.push_back(std::move(*head));
     if (heads.size() > limits::shapes_per_turn) {
         std::partial_sort(heads.begin(), heads.begin() + limits::shapes_per_turn, heads.end(),
                           [](const Head& a, const Head& b) { return b < a; });
@@ -158,55 +215,62 @@ void Jobs::place(Moment now, Effects& effects) {
     unfinished_ = false;
     if (!something_new_) return;
     something_new_ = false;
+    placed_ = 0;
     auto first = heads(now);
     std::priority_queue<Head> line(std::less<Head>{}, std::move(first));
     std::map<std::string, Candidates> kinds;
     std::vector<Job*> blocked;
     std::set<std::string> blocked_kinds;
     const Worker* reserved = nullptr;
-    std::size_t placed = 0;
-    while (!line.empty()) {
+    std::size_t passed_over = 0;
+    while (!line.empty() && placed_ < limits::placements_per_turn) {
         auto head = line.top();
         line.pop();
-        if (placed >= limits::placements_per_turn) {
-            unfinished_ = something_new_ = true;
-            break;
-        }
         Job& job = *head.job;
+        if (!job.in_queue) continue;
         if (!job.spec->on_each.empty()) {
             start_pinned(now, job, effects);
             continue;
         }
-        if (blocked_kinds.contains(head.key.shape)) continue;
-        auto found = kinds.find(head.key.shape);
-        if (found == kinds.end()) found = kinds.emplace(head.key.shape, candidates_for(job)).first;
-        const auto position = job.next_waiting();
-        auto* worker = position ? choose(now, job, *position, found->second) : nullptr;
-        if (worker != nullptr && worker == reserved) worker = nullptr;
-        if (worker == nullptr) {
-            blocked_kinds.insert(head.key.shape);
+        const auto& kind = head.key.shape;
+        if (blocked_kinds.contains(kind)) continue;
+        auto found = kinds.find(kind);
+        if (found == kinds.end()) found = kinds.emplace(kind, candidates_for(job)).first;
+        const auto next = pick(now, job, reserved, found->second);
+        JobId from = 0;
+        if (next.worker != nullptr) {
+            begin(now, job, next.position, *next.worker, false, effects);
+        } else if (found->second.free.empty()) {
+            blocked_kinds.insert(kind);
             blocked.push_back(&job);
-            if (reserved == nullptr && now.at - job.waiting_since > reserve_after)
-                for (const auto& [id, other] : workers_)
-                    if (eligible(job, other) &&
-                        (reserved == nullptr || other.free_milli() > reserved->free_milli()))
-                        reserved = &other;
+            if (reserved == nullptr) reserved = reserve_for(now, job, effects);
+            continue;
+        } else if (++passed_over <= jobs_passed_over) {
+            // What is free is not good for this job: the next of its kind may think otherwise.
+            from = job.status.id + 1;
+        } else {
             continue;
         }
-        begin(now, job, *position, *worker, false, effects);
-        ++placed;
-        const auto queue = queues_.find(head.key);
-        if (queue == queues_.end()) continue;
-        head.job = jobs_.at(*queue->second.jobs.begin()).get();
-        head.priority = head.key.priority + (now.at - head.job->waiting_since) / ageing;
-        head.used_milli = used_milli_[head.key.submitter];
-        line.push(std::move(head));
+        if (auto again = head_of(now, head.key, from)) line.push(std::move(*again));
     }
     for (auto* job : blocked) {
         make_way(*job, effects);
-        queue_ahead(now, *job, placed, effects);
+        queue_ahead(now, *job, reserved, effects);
     }
-    if (placed >= limits::placements_per_turn) unfinished_ = something_new_ = true;
+    if (placed_ >= limits::placements_per_turn) unfinished_ = something_new_ = true;
+}
+
+/// The node that is kept free for a job which has waited for long, or none.
+Worker* Jobs::reserve_for(Moment now, const Job& job, Effects& effects) {
+    Worker* reserved = nullptr;
+    if (now.at - job.waiting_since <= reserve_after) return reserved;
+    for (auto& [id, other] : workers_)
+        if (eligible(job, other) &&
+            (reserved == nullptr || other.free_milli() > reserved->free_milli()))
+            reserved = &other;
+    // What waits there would be started as soon as there is a little room.
+    if (reserved != nullptr) retract_ahead(*reserved, reserved->ahead.size(), effects);
+    return reserved;
 }
 
 /// Tasks that are meant for one node each.
@@ -215,7 +279,16 @@ void Jobs::start_pinned(Moment now, Job& job, Effects& effects) {
     for (auto position = job.frontier(); position < job.status.size; ++position)
         waiting.push_back(position);
     for (const auto position : waiting) {
+        if (!job.in_queue) return;
         const auto& id = job.spec->on_each[static_cast<std::size_t>(position)];
+        if (!cluster_.nodes().contains(id)) {
+            TaskResult result;
+            result.reason = "its node was removed";
+            if (const auto task = job.active.find(position); task != job.active.end())
+                result.attempt = task->second.last_attempt;
+            finish(now, job, position, TaskState::failed, std::move(result), 0, {}, effects);
+            continue;
+        }
         const auto found = workers_.find(id);
         if (found == workers_.end()) continue;
         auto& worker = found->second;
@@ -229,21 +302,23 @@ void Jobs::start_pinned(Moment now, Job& job, Effects& effects) {
 /// Where no slot is free anywhere, some tasks wait on the nodes themselves, so that a short task is
 /// followed by the next without a round trip. What a turn may still place is shared by the nodes,
 /// so that the first ones do not take it all.
-void Jobs::queue_ahead(Moment now, Job& job, std::size_t& placed, Effects& effects) {
+void Jobs::queue_ahead(Moment now, Job& job, const Worker* reserved, Effects& effects) {
     if (job.stops || job.mean_seconds > ahead_below_seconds || job.cpus_milli <= 0) return;
-    if (placed >= limits::placements_per_turn || workers_.empty()) return;
-    const auto share = (limits::placements_per_turn - placed) / workers_.size() + 1;
+    if (placed_ >= limits::placements_per_turn || workers_.empty()) return;
+    const auto share = (limits::placements_per_turn - placed_) / workers_.size() + 1;
     for (auto& [id, worker] : workers_) {
-        if (!worker.takes_work() || worker.retracting || !eligible(job, worker)) continue;
+        if (placed_ >= limits::placements_per_turn) return;
+        if (!worker.takes_work() || worker.retracting > 0 || &worker == reserved) continue;
+        if (!eligible(job, worker)) continue;
         if (worker.ahead.empty() && worker.fits(needs_of(job))) return;
         const auto slots = std::max<std::int64_t>(worker.cpus_milli() / job.cpus_milli, 1);
         const double task = job.mean_seconds / std::max(worker.speed, 0.01);
         const double in_time = task > 0 ? to_seconds(limits::ahead_work) / task : 0;
         const auto most = std::min<std::int64_t>(
             std::max(slots, static_cast<std::int64_t>(in_time) * slots), limits::ahead_tasks);
-        auto left = std::min(share, limits::placements_per_turn - placed);
-        for (; static_cast<std::int64_t>(worker.ahead.size()) < most && job.in_queue; --left) {
-            if (left == 0) {
+        const auto end = std::min(placed_ + share, limits::placements_per_turn);
+        while (static_cast<std::int64_t>(worker.ahead.size()) < most && job.in_queue) {
+            if (placed_ >= end) {
                 unfinished_ = something_new_ = true;
                 break;
             }
@@ -253,7 +328,6 @@ void Jobs::queue_ahead(Moment now, Job& job, std::size_t& placed, Effects& effec
             if (task_of != job.active.end() && task_of->second.avoid == id) break;
             if (task_of != job.active.end() && !task_of->second.live.empty()) break;
             begin(now, job, *position, worker, true, effects);
-            ++placed;
         }
     }
 }
@@ -261,7 +335,7 @@ void Jobs::queue_ahead(Moment now, Job& job, std::size_t& placed, Effects& effec
 /// What waits on nodes gives way to a job of higher priority.
 void Jobs::make_way(const Job& job, Effects& effects) {
     for (auto& [id, worker] : workers_) {
-        if (worker.ahead.empty() || worker.retracting || !eligible(job, worker)) continue;
+        if (worker.ahead.empty() || worker.retracting > 0 || !eligible(job, worker)) continue;
         const auto lower = [&](const Worker::AttemptId& waiting) {
             const auto* other = find(std::get<0>(waiting));
             return other != nullptr && other->status.priority < job.status.priority;
@@ -273,16 +347,20 @@ void Jobs::make_way(const Job& job, Effects& effects) {
 
 /// A node that has room takes over what waits on others.
 void Jobs::rebalance(Effects& effects) {
+    std::vector<const Worker*> idle;
+    for (const auto& [id, worker] : workers_)
+        if (worker.ahead.empty() && worker.takes_work() && worker.free_milli() > 0)
+            idle.push_back(&worker);
     for (auto& [id, worker] : workers_) {
-        if (worker.ahead.empty() || worker.retracting) continue;
+        if (idle.empty()) return;
+        if (worker.ahead.empty() || worker.retracting > 0) continue;
         const auto* job = find(std::get<0>(worker.ahead.back()));
         if (job == nullptr || job->in_queue) continue;
-        std::size_t room = 0;
-        for (const auto& [other_id, other] : workers_)
-            if (&other != &worker && other.ahead.empty() && other.fits(needs_of(*job)) &&
-                eligible(*job, other))
-                ++room;
-        if (room > 0) retract_ahead(worker, std::min(room, worker.ahead.size()), effects);
+        // Each of them takes over from one node at a time.
+        std::size_t room = std::erase_if(idle, [&](const Worker* other) {
+            return other->fits(needs_of(*job)) && eligible(*job, *other);
+        });
+        retract_ahead(worker, std::min(room, worker.ahead.size()), effects);
     }
 }
 

@@ -9,15 +9,17 @@ namespace rpic {
 bool Worker::fits(const Needs& needs, bool empty) const {
     static const Needs nothing;
     const auto& taken = empty ? nothing : used;
-    if (taken.cpus_milli + needs.cpus_milli > cpus_milli() && needs.cpus_milli > 0) return false;
+    // Tasks that ask for no cpu would otherwise be without number.
+    if (!empty && running() >= limits::node_tasks) return false;
+    if (needs.cpus_milli > 0 && needs.cpus_milli > cpus_milli() - taken.cpus_milli) return false;
     if (needs.memory_bytes > 0 &&
-        taken.memory_bytes + needs.memory_bytes > node->record.memory_bytes)
+        needs.memory_bytes > node->record.memory_bytes - taken.memory_bytes)
         return false;
     for (const auto& [name, count] : needs.resources) {
         const auto offered = node->record.resources.find(name);
         const auto in_use = taken.resources.find(name);
         if (offered == node->record.resources.end() ||
-            (in_use == taken.resources.end() ? 0 : in_use->second) + count > offered->second)
+            count > offered->second - (in_use == taken.resources.end() ? 0 : in_use->second))
             return false;
     }
     return true;

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 
@@ -26,7 +27,9 @@ struct Worker {
     using AttemptId = std::tuple<JobId, Position, std::int64_t>;
     struct Held {
         Needs needs;
-        bool ahead = false;  // waits there: takes nothing yet
+        std::string submitter;
+        bool ahead = false;       // waits there: takes nothing yet
+        bool retracting = false;  // the node was asked to give it back
     };
 
     const Node* node = nullptr;                 // none: not heard of since the master's start
@@ -34,8 +37,9 @@ struct Worker {
     SessionId session = 0;                      // 0: not resynced, gets no orders
     Needs used;
     std::map<AttemptId, Held> attempts;  // all that it may still have
+    std::set<AttemptId> detached;        // those of the time when it was lost
     std::deque<AttemptId> ahead;         // of these, those that wait, in their order
-    bool retracting = false;             // an order to give some back is under way
+    std::int64_t retracting = 0;         // of these, those that it was asked to give back
     double speed = 1;                    // measured; 1 is the mean of the cluster
     std::int64_t measured = 0;
     int failures_in_row = 0;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "common/limits.hpp"
 #include "common/text.hpp"
@@ -30,17 +31,19 @@ Needs Jobs::needs_of(const Job& job) const {
     return Needs{job.cpus_milli, job.spec->memory_bytes, job.spec->resources};
 }
 
-void Jobs::occupy(Worker& worker, const Job& job, const Ref& ref, bool ahead) {
+/// One that has ended takes nothing any more, only its report is still to come.
+void Jobs::occupy(Worker& worker, const Job& job, const Ref& ref, Place place) {
     const Worker::AttemptId id{ref.job, ref.position, ref.number};
     auto& held = worker.attempts[id];
-    held.needs = needs_of(job);
-    held.ahead = ahead;
-    if (ahead) {
+    if (place != Place::ended) held.needs = needs_of(job);
+    held.submitter = job.status.submitter;
+    held.ahead = place == Place::ahead;
+    if (held.ahead) {
         worker.ahead.push_back(id);
         ++waiting_ahead_;
     } else {
         worker.occupy(held.needs);
-        used_milli_[job.status.submitter] += held.needs.cpus_milli;
+        if (held.needs.cpus_milli > 0) used_milli_[held.submitter] += held.needs.cpus_milli;
     }
 }
 
@@ -52,15 +55,23 @@ void Jobs::vacate(Worker& worker, const Ref& ref) {
         std::erase(worker.ahead, id);
         --waiting_ahead_;
     } else {
-        worker.vacate(found->second.needs);
-        if (const auto* job = find(ref.job)) {
-            auto& used = used_milli_[job->status.submitter];
-            used -= found->second.needs.cpus_milli;
-            if (used <= 0) used_milli_.erase(job->status.submitter);
-        }
+        const auto& held = found->second;
+        worker.vacate(held.needs);
+        const auto used = used_milli_.find(held.submitter);
+        if (used != used_milli_.end() && (used->second -= held.needs.cpus_milli) <= 0)
+            used_milli_.erase(used);
     }
+    not_retracted(worker, ref);
     worker.attempts.erase(found);
     start_ahead(worker);
+}
+
+/// It was not given back, or there is no need to wait for that any more.
+void Jobs::not_retracted(Worker& worker, const Ref& ref) {
+    const auto found = worker.attempts.find({ref.job, ref.position, ref.number});
+    if (found == worker.attempts.end() || !found->second.retracting) return;
+    found->second.retracting = false;
+    --worker.retracting;
 }
 
 /// The node starts what waits there as soon as it fits, in order; the books follow.
@@ -75,10 +86,11 @@ void Jobs::start_ahead(Worker& worker) {
         worker.occupy(held.needs);
         const auto& [job_id, position, number] = id;
         Job* job = find(job_id);
+        if (held.needs.cpus_milli > 0) used_milli_[held.submitter] += held.needs.cpus_milli;
         if (job == nullptr) continue;
-        used_milli_[job->status.submitter] += held.needs.cpus_milli;
         if (const auto task = job->active.find(position); task != job->active.end())
             if (auto* attempt = task->second.find(number)) attempt->ahead = false;
+        touch(*job);
     }
 }
 
@@ -91,42 +103,21 @@ std::vector<Verdict> Jobs::on_resync(Moment now, SessionId session, const Node& 
     worker.labels = labels_of(node.record);
     if (worker.session != 0) by_session_.erase(worker.session);
     worker.session = session;
-    worker.retracting = false;
     by_session_[session] = &worker;
     std::vector<Ref> before;
     for (const auto& [id, held] : worker.attempts)
         before.push_back({std::get<0>(id), std::get<1>(id), std::get<2>(id)});
     for (const auto& ref : before) vacate(worker, ref);
+    for (const auto& [job, position, number] : std::exchange(worker.detached, {}))
+        before.push_back({job, position, number});
     std::set<Ref> present;
     std::vector<Verdict> verdicts;
     for (const auto& told : attempts) {
         Verdict verdict;
         verdict.key = told.key;
-        verdict.verdict = told.state == "ended" ? "ack" : "kill";
-        Job* job = find(told.key.job);
-        const auto position = job == nullptr ? std::nullopt : job->position(told.key.task);
-        if (position) {
-            const auto task = job->active.find(*position);
-            auto* attempt =
-                task == job->active.end() ? nullptr : task->second.find(told.key.attempt);
-            if (attempt != nullptr && attempt->node == node.record.id) {
-                const Ref ref{job->status.id, *position, attempt->number};
-                attempt->detached = false;
-                // A restart of the master has forgotten whom it told.
-                const bool cancelled = job->status.cancelled || task->second.cancelled;
-                if ((attempt->stopping || cancelled) && told.state != "ended") {
-                    attempt->stopping = false;  // told again, now that it hears us
-                    stop(*job, *position, *attempt, cancelled ? "cancelled" : "superseded",
-                         effects);
-                }
-                attempt->started = told.state != "waiting";
-                attempt->ahead = told.state == "waiting";
-                occupy(worker, *job, ref, attempt->ahead);
-                present.insert(ref);
-                verdict.verdict = "adopt";
-                touch(*job);
-            }
-        }
+        verdict.verdict = take_over(worker, told, present, effects) ? "adopt"
+                          : told.state == "ended"                   ? "ack"
+                                                                    : "kill";
         if (verdict.verdict != "adopt" && told.state == "ended") ++counters_.late_results;
         verdicts.push_back(std::move(verdict));
     }
@@ -135,6 +126,45 @@ std::vector<Verdict> Jobs::on_resync(Moment now, SessionId session, const Node& 
     start_ahead(worker);
     something_new_ = true;
     return verdicts;
+}
+
+/// Takes up an attempt that a node has; false if it is not one of those that are wanted there.
+bool Jobs::take_over(Worker& worker, const AttemptState& told, std::set<Ref>& present,
+                     Effects& effects) {
+    Job* job = find(told.key.job);
+    const auto position = job == nullptr ? std::nullopt : job->position(told.key.task);
+    if (!position) return false;
+    const auto found = job->active.find(*position);
+    if (found == job->active.end()) return false;
+    auto& task = found->second;
+    auto* attempt = task.find(told.key.attempt);
+    if (attempt == nullptr || attempt->node != worker.node->record.id) return false;
+    const Ref ref{job->status.id, *position, attempt->number};
+    if (!present.insert(ref).second) return true;
+    const bool ended = told.state == "ended";
+    if (!job->counts(*attempt)) job->count_live(1);
+    attempt->detached = false;
+    attempt->started = told.state != "waiting";
+    attempt->ahead = told.state == "waiting";
+    occupy(worker, *job, ref,
+           ended            ? Place::ended
+           : attempt->ahead ? Place::ahead
+                            : Place::running);
+    // A restart of the master has forgotten whom it told.
+    const bool cancelled = job->status.cancelled || task.cancelled;
+    if ((attempt->stopping || cancelled) && !ended) {
+        attempt->stopping = false;  // told again, now that it hears us
+        const bool drained = attempt->requeue && !cancelled;
+        stop(*job, *position, *attempt, drained ? "drained" : "cancelled", effects);
+    }
+    if (task.waiting) {
+        // It was to run elsewhere, but that has not begun.
+        task.waiting = false;
+        job->take(*position);
+    }
+    update_queue(*job);
+    touch(*job);
+    return true;
 }
 
 /// The attempt does not run on that node any more. `started_counts`: if it was running, the node or
@@ -183,6 +213,7 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
         auto* attempt = found->second.find(ref.number);
         if (attempt == nullptr || attempt->detached) continue;
         attempt->detached = true;
+        if (!job->counts(*attempt)) job->count_live(-1);
         touch(*job);
         if (job->status.cancelled || found->second.cancelled) {
             lose_attempt(now, ref, node.record.id, false, effects);
@@ -193,9 +224,12 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
                                               : started_ + (lost_after_start_ - limits::lost_after);
             attempt->expires = base + job->lost_after;
             expiring_.insert({attempt->expires, ref});
+            worker.detached.insert({ref.job, ref.position, ref.number});
         } else {
+            worker.detached.insert({ref.job, ref.position, ref.number});
             ++counters_.attempts_lost;
             found->second.avoid = node.record.id;
+            found->second.failed_there = false;
             effects.push_back(Happened{"attempt_lost", node.record.name, ref.job,
                                        job->index(ref.position),
                                        "node " + node.record.name + " is lost: task " +
@@ -216,17 +250,18 @@ void Jobs::on_node_removed(Instant at, const Node& node, Effects& effects) {
 }
 
 void Jobs::on_node_changed(const Node& node) {
-    const auto found = workers_.find(node.record.id);
-    if (found == workers_.end()) return;
-    found->second.node = &node;
-    found->second.labels = labels_of(node.record);
+    if (node.plain || node.record.role != "worker") return;
+    // One that has not told its attempts yet gets no orders, but counts for what can run somewhere.
+    auto& worker = worker_for(node);
+    worker.node = &node;
+    worker.labels = labels_of(node.record);
     something_new_ = true;
 }
 
 // --------------------------------------------------------------------------------- drain and power
 
 void Jobs::retract_ahead(Worker& worker, std::size_t most, Effects& effects) {
-    if (worker.session == 0 || worker.retracting) return;
+    if (worker.session == 0 || worker.retracting > 0) return;
     // The last ones of the queue are the least likely to have started meanwhile.
     for (auto id = worker.ahead.rbegin(); id != worker.ahead.rend() && most > 0; ++id, --most) {
         const auto& [job_id, position, number] = *id;
@@ -234,7 +269,8 @@ void Jobs::retract_ahead(Worker& worker, std::size_t most, Effects& effects) {
         if (job == nullptr) continue;
         effects.push_back(
             OrderStop{worker.session, key_of(*job, position, number), true, "retracted"});
-        worker.retracting = true;
+        worker.attempts.at(*id).retracting = true;
+        ++worker.retracting;
     }
 }
 
@@ -290,22 +326,28 @@ void Jobs::on_tick(Moment now, Effects& effects) {
             lose_attempt(now, ref, std::string(attempt->node), false, effects);
     }
     for (auto& [id, worker] : workers_) {
+        finish_drain(worker, effects);
         if (!worker.drain_deadline || *worker.drain_deadline > now.at) continue;
         worker.drain_deadline.reset();
-        for (const auto& [attempt_id, held] : worker.attempts) {
-            const auto& [job_id, position, number] = attempt_id;
-            Job* job = find(job_id);
-            if (job == nullptr) continue;
-            const auto task = job->active.find(position);
-            auto* attempt = task == job->active.end() ? nullptr : task->second.find(number);
-            if (attempt == nullptr || attempt->stopping) continue;
-            attempt->requeue = true;
-            stop(*job, position, *attempt, "drained", effects);
-        }
+        move_to_others(worker, effects);
     }
     rebalance(effects);
     renormalise_speeds();
     something_new_ = true;
+}
+
+/// Ends what runs on a node whose time to drain is over.
+void Jobs::move_to_others(Worker& worker, Effects& effects) {
+    for (const auto& [attempt_id, held] : worker.attempts) {
+        const auto& [job_id, position, number] = attempt_id;
+        Job* job = find(job_id);
+        if (job == nullptr) continue;
+        const auto task = job->active.find(position);
+        auto* attempt = task == job->active.end() ? nullptr : task->second.find(number);
+        if (attempt == nullptr || attempt->stopping) continue;
+        attempt->requeue = true;
+        stop(*job, position, *attempt, "drained", effects);
+    }
 }
 
 /// Speeds are relative: their mean stays 1.

@@ -220,17 +220,19 @@ bool ResultLineReader::next(TaskResult& result, OutputPlace& place) {
     return true;
 }
 
-bool ResultLineReader::next_end(Position& position, EndState& end) {
+bool ResultLineReader::next_end(Position& position, EndState& end, std::int64_t& attempt) {
     if (rest_.empty()) return false;
     auto line = take(rest_, '\n');
     position = take_number(line);
-    if (line.empty()) damaged();
-    end = end_of(line.front());
+    const auto letters = take(line, ' ');
+    if (letters.empty()) damaged();
+    end = end_of(letters.front());
+    attempt = take_number(line);
     return true;
 }
 
 std::string task_line(const TaskRecord& record) {
-    std::string line;
+    std::string line = record.cancelled ? "c" : "";
     append_number(line, record.last_attempt);
     append_field(line, record.failures);
     append_field(line, record.deaths);
@@ -250,6 +252,8 @@ TaskRecord task_of_line(JobId job, Position position, std::string_view line) {
     TaskRecord record;
     record.job = job;
     record.position = position;
+    record.cancelled = line.starts_with('c');
+    if (record.cancelled) line.remove_prefix(1);
     record.last_attempt = take_number(line);
     record.failures = take_number(line);
     record.deaths = take_number(line);

@@ -41,7 +41,7 @@ class ResultLineReader {
     /// The next result; false if there is none.
     bool next(TaskResult& result, OutputPlace& place);
     /// The same for the little that a start of the master needs. A reader does one or the other.
-    bool next_end(Position& position, EndState& end);
+    bool next_end(Position& position, EndState& end, std::int64_t& attempt);
 
   private:
     JobId job_;

@@ -88,6 +88,7 @@ struct StoredJob {
     /// Of a job that has not ended: the newest result of each position. Shorter than the job if the
     /// last positions have none, so empty if nothing has ended yet.
     std::vector<EndState> ends;
+    std::int64_t highest_attempt = 0;  // of these results
 };
 
 struct StoreContents {

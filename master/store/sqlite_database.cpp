@@ -112,7 +112,7 @@ StoreContents SqliteDatabase::load() {
         auto spec = std::make_shared<JobSpec>();
         read_record(jobs.view(2), *spec);
         job.spec = std::move(spec);
-        if (!job.status.ended) job.ends = ends_of(job.status);
+        if (!job.status.ended) read_ends(job);
         contents.next_job = std::max(contents.next_job, job.status.id + 1);
     }
     Statement tasks(database, "SELECT id, line FROM tasks");
@@ -124,27 +124,29 @@ StoreContents SqliteDatabase::load() {
     return contents;
 }
 
-std::vector<EndState> SqliteDatabase::ends_of(const JobStatus& status) {
-    std::vector<EndState> ends;
+void SqliteDatabase::read_ends(StoredJob& job) {
+    const auto id = job.status.id;
+    auto& ends = job.ends;
     Statement rows(database_.get(),
                    "SELECT high, lines FROM results WHERE id BETWEEN ? AND ? ORDER BY id");
-    rows.bind(1, first_row(status.id)).bind(2, last_row(status.id));
+    rows.bind(1, first_row(id)).bind(2, last_row(id));
     while (rows.step()) {
         const auto high = rows.number(0);
         if (high < 0 || high >= limits::tasks_per_job)
             throw std::runtime_error("a result of a task that cannot be");
         if (static_cast<std::size_t>(high) >= ends.size())
             ends.resize(static_cast<std::size_t>(high) + 1);
-        ResultLineReader lines(status.id, rows.view(1));
+        ResultLineReader lines(id, rows.view(1));
         Position position = 0;
         EndState end{};
-        while (lines.next_end(position, end)) {
+        std::int64_t attempt = 0;
+        while (lines.next_end(position, end, attempt)) {
             if (position < 0 || position > high)
                 throw std::runtime_error("a result in the wrong row");
             ends[static_cast<std::size_t>(position)] = end;
+            job.highest_attempt = std::max(job.highest_attempt, attempt);
         }
     }
-    return ends;
 }
 
 void SqliteDatabase::begin(bool secure) {

@@ -60,7 +60,7 @@ class SqliteDatabase : public Database {
     void put(const PutTask& task);
     void put(const DropTask& task);
     void put(const SetMeta& meta);
-    std::vector<EndState> ends_of(const JobStatus& status);
+    void read_ends(StoredJob& job);
 
     SqliteHandle database_;
     std::unique_ptr<Kept> kept_;

@@ -1,120 +1,20 @@
-#include <stdlib.h>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <catch2/catch.hpp>
-#include <filesystem>
 
-#include "common/dial.hpp"
 #include "common/keys.hpp"
 #include "common/limits.hpp"
 #include "common/sleep.hpp"
 #include "common/until_first_failure.hpp"
 #include "common/version.hpp"
-#include "master/listener.hpp"
-#include "test/async/loopback.hpp"
+#include "test/async/test_master.hpp"
 
 using namespace rpic;
+using namespace rpic::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-class TemporaryFolder {
-  public:
-    TemporaryFolder() {
-        char name[] = "/tmp/rpicluster-test-XXXXXX";
-        path_ = ::mkdtemp(name);
-    }
-    ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-    const std::filesystem::path& path() const { return path_; }
-
-  private:
-    std::filesystem::path path_;
-};
-
-MasterOptions options_in(const std::filesystem::path& folder, bool plain) {
-    MasterOptions options;
-    options.bind = "127.0.0.1";
-    options.port = 0;
-    options.folder = folder;
-    options.plain = plain;
-    return options;
-}
-
-/// A master on this loop, without its timers: the tests say when time passes.
-struct TestMaster {
-    explicit TestMaster(bool plain = false)
-        : context(io.get_executor(), options_in(folder.path(), plain)),
-          listener(io.get_executor(), context) {}
-
-    /// Runs the test's work beside the master, then stops the master.
-    template <class Work>
-    void run(Work work) {
-        auto all = [&]() -> asio::awaitable<void> {
-            co_await until_first_failure(listener.run(), context.store.run(), context.turns.run(),
-                                         std::move(work));
-        };
-        auto stop = [&]() -> asio::awaitable<void> {
-            const bool clean = co_await listener.stop();
-            CHECK(clean);
-        };
-        std::exception_ptr failure;
-        try {
-            test::run_all(io, all());
-        } catch (...) {
-            failure = std::current_exception();
-        }
-        test::run_all(io, stop());
-        if (failure) std::rethrow_exception(failure);
-    }
-
-    HostPort address() const { return {"127.0.0.1", listener.port()}; }
-    std::string join_key() const { return context.keyring.join_key()->key; }
-    std::string admin_key() const { return context.keyring.own_admin_key()->key; }
-
-    TemporaryFolder folder;
-    asio::io_context io;
-    Context context;
-    Listener listener;
-};
-
-Hello node_hello(std::string name, std::string fingerprint = "board:1") {
-    Hello hello;
-    hello.version = version;
-    hello.protocol = protocol_version;
-    hello.peer = "node";
-    hello.role = "worker";
-    hello.name = std::move(name);
-    hello.fingerprint = std::move(fingerprint);
-    hello.machine.hostname = hello.name;
-    hello.machine.cpu_cores = 4;
-    return hello;
-}
-
-Hello client_hello() {
-    Hello hello;
-    hello.protocol = protocol_version;
-    hello.peer = "client";
-    return hello;
-}
-
-template <class Variant>
-asio::awaitable<Variant> receive(Connection& link) {
-    const Frame frame = co_await link.next_frame();
-    ParseArena arena;
-    const auto envelope = open_envelope(frame.json, arena);
-    auto message = decode<Variant>(envelope);
-    if (!message) throw std::runtime_error("unknown type " + std::string(envelope.type));
-    co_return std::move(*message);
-}
-
-asio::awaitable<Connection> connect(const TestMaster& master, const TlsClient& tls) {
-    const auto address = master.address();
-    Connection link = co_await dial(address);
-    co_await link.connect_tls(tls);
-    link.set_frame_limits(limits::control_frame_bytes, 0);
-    co_return link;
-}
 
 /// So many nodes that telling them all takes more than a connection's outbox may hold.
 constexpr std::size_t many_nodes = 2500;

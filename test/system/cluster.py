@@ -249,7 +249,7 @@ class Cluster:
 
     def note(self, what: str, result: subprocess.CompletedProcess) -> None:
         """Keeps for a failure what was run: of the same thing again and again only the last."""
-        what = what.replace(str(self.folder), "CLUSTER")
+        what = what.replace(str(self.folder), "CLUSTER")[:1000]
         if self.runs and self.runs[-1][0] == what:
             self.runs.pop()
         self.runs.append((what, time.strftime("%H:%M:%S"), result.stdout[:1000],

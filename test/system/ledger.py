@@ -15,10 +15,10 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import unittest
 
-from cluster import CliFailed, Program, SystemTest, kill_quietly, wait_for
+from cluster import (CliFailed, Program, SystemTest, all_processes, kill_quietly,
+                     processes_with_environment, wait_for)
 
 ENDED = ("done", "failed", "cancelled")
 BIG_EVERY = 7  # each task with such an index prints more than fits beside a report
@@ -53,21 +53,6 @@ def full_only(method):
 def uptime() -> float:
     """CLOCK_BOOTTIME as the tasks read it."""
     return float(pathlib.Path("/proc/uptime").read_text(encoding="ascii").split()[0])
-
-
-def running_programs(word: str) -> dict:
-    """pid -> command line of every process whose command line contains the word."""
-    found = {}
-    for folder in pathlib.Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(
-                errors="replace").strip()
-            state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-            if word in command and state != "Z":
-                found[int(folder.name)] = command
-    return found
 
 
 class Run:
@@ -150,6 +135,7 @@ class FaultTest(SystemTest):
     """Workers, a ledger, and ways to hurt them. Whatever still runs is ended by process id."""
 
     def setUp(self):
+        self.addCleanup(self.end_leftover_tasks)  # after the cluster's own end
         super().setUp()
         self.cpus: dict = {}
         self.slaves: dict = {}
@@ -158,7 +144,6 @@ class FaultTest(SystemTest):
         self.task = self.cluster.folder / "task.sh"
         self.task.write_text(TASK.replace("@BIG", str(BIG_EVERY)), encoding="ascii")
         self.task.chmod(0o755)
-        self.addCleanup(self.end_tasks)
 
     def let_tasks_pass(self) -> None:
         """Tasks run as another user, who has to get through to the ledger."""
@@ -171,8 +156,7 @@ class FaultTest(SystemTest):
 
     def start_worker(self, name: str, cpus: int = 2, *args, **keywords) -> Program:
         self.cpus[name] = cpus
-        self.slaves[name] = self.cluster.start_slave(name, "--cpus", cpus, *args, role="worker",
-                                                     **keywords)
+        self.slaves[name] = self.cluster.start_worker(name, *args, cpus=cpus, **keywords)
         return self.slaves[name]
 
     def start_cluster(self, *names: str, cpus: int = 2) -> None:
@@ -181,51 +165,29 @@ class FaultTest(SystemTest):
             self.start_worker(name, cpus)
         self.cluster.wait_online(*names)
 
-    def runner_pids(self, node: str | None = None) -> list:
-        folder = self.cluster.folder if node is None else self.cluster.slave_state(node)
-        return [pid for pid, command in running_programs(str(folder)).items()
-                if command.split(" ")[0].endswith("rpicluster-runner")]
-
     def kill_runner(self, node: str) -> bool:
-        pids = self.runner_pids(node)
+        folder = str(self.cluster.slave_state(node))
+        commands = dict(all_processes())
+        pids = [pid for pid in self.cluster.runner_pids() if folder in commands.get(pid, "")]
         for pid in pids:
             kill_quietly(pid)
         return bool(pids)
 
     def task_pids(self, job=None, task=None, attempt=None) -> list:
         """Processes of tasks, by what the cluster put into their environment."""
-        wanted = {f"LEDGER={self.ledger.path}"}
+        found = set(pid for pid, _ in processes_with_environment(f"LEDGER={self.ledger.path}"))
         for name, value in (("JOB", job), ("TASK", task), ("ATTEMPT", attempt)):
             if value is not None:
-                wanted.add(f"RPIC_{name}={value}")
-        found = []
-        for folder in pathlib.Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if folder.name.isdigit():
-                    environment = (folder / "environ").read_bytes().decode(errors="replace")
-                    if wanted <= set(environment.split("\0")):
-                        found.append(int(folder.name))
-        return found
+                found &= {pid for pid, _ in processes_with_environment(f"RPIC_{name}={value}")}
+        return sorted(found)
 
-    def end_tasks(self) -> None:
-        """Slaves first, since they would start their runner again."""
-        problems = []
-        for program in self.cluster.programs:
-            if program.alive() and program.command[0].endswith("rpicluster-slave"):
-                problems += program.close()
-                program.end_was_expected = True
-        for pid in self.runner_pids():
-            kill_quietly(pid, signal.SIGCONT)
-            kill_quietly(pid, signal.SIGTERM)
+    def end_leftover_tasks(self) -> None:
+        """Runners end their tasks when they are told to end."""
         try:
-            wait_for(lambda: not self.runner_pids() and not self.task_pids(), 8,
-                     "runners and their tasks have ended")
-        except AssertionError as error:
-            problems.append(f"{error}; {running_programs(str(self.cluster.folder))}")
-            for pid in self.runner_pids() + self.task_pids():
+            wait_for(lambda: not self.task_pids(), 2, "all tasks have ended")
+        finally:
+            for pid in self.task_pids():
                 kill_quietly(pid)
-        if problems:
-            raise AssertionError("; ".join(problems))
 
     # ---------------------------------------------------------------------------------------- jobs
 

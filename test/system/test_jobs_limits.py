@@ -14,12 +14,14 @@ class TooMuch(SystemTest):
         self.cluster.start_workers("pi1")
 
     def test_request_that_no_node_can_ever_meet(self):
+        jobs = []
         for options, word in ((("--cpus", "64"), "cpu"), (("--mem", "900G"), "memory"),
                               (("--resource", "gpu=1"), "gpu"),
                               (("--where", "arch==pdp11"), "arch")):
             result = self.cluster.cli("submit", *options, "--", "true")
             self.assertEqual(result.returncode, 0, result.stderr)
             job = result.stdout.strip()
+            jobs.append(job)
             self.assert_one_line(result.stderr, "explain", job)
             told = self.cluster.cli_json("explain", job)
             self.assertIn("ever", told["reason"])
@@ -31,9 +33,8 @@ class TooMuch(SystemTest):
             self.assertEqual(self.cluster.job(job)["state"], "queued")
         # It starts by itself once somebody can.
         self.cluster.start_worker("big", "--label", "x=y", "--resource", "gpu=2")
-        job = self.cluster.cli_json("jobs", "--state", "queued")["jobs"][2]["id"]
-        self.assertEqual(self.cluster.wait_job(job, "done")["tasks"]["done"], 1)
-        self.assertEqual(self.cluster.task(job)["node"], "big")
+        self.assertEqual(self.cluster.wait_job(jobs[2], "done")["tasks"]["done"], 1)
+        self.assertEqual(self.cluster.task(jobs[2])["node"], "big")
 
     def test_explain_of_every_state(self):
         def reason(job: str) -> str:
@@ -70,10 +71,10 @@ class TooMuch(SystemTest):
         self.assertEqual((result.returncode, result.stdout), (0, " ".join(words) + "\n"))
 
     def test_command_that_grows_beyond_what_the_kernel_takes(self):
-        item = "i" * 30_000
-        result = self.cluster.cli("map", "--", "echo", *["{}"] * 100, ":::", item)
+        item = "i" * 8_000
+        result = self.cluster.cli("map", "--", "echo", *["{}"] * 135, ":::", item)
         self.assertEqual(result.returncode, 1, result.stderr)
-        task = self.cluster.task("last")
+        task = self.cluster.task("last", 1)
         self.assertEqual((task["state"], task["exit_code"]), ("failed", 126))
         self.assertIn("long", task["reason"])
 

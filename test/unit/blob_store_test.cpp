@@ -159,6 +159,7 @@ TEST_CASE("a disk that has to keep more free than it has takes nothing", "[blobs
     CHECK(code_of([&] { store.put_chunk(sha256_hex("hello"), 5, 0, "hello"); }) == "full");
     CHECK(code_of([&] { store.put_bytes("hello"); }) == "full");
     CHECK(store.bytes() == 0);
+    CHECK(store.put_chunk(sha256_hex("hello"), 5, 0, "hello", 0) == 5);
 }
 
 TEST_CASE("the longest unused blobs make room, pinned ones stay", "[blobs]") {

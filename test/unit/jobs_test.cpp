@@ -101,18 +101,58 @@ TEST_CASE("A turn starts so many tasks at most, and each node gets its share of 
     for (std::int64_t i = 0; i < nodes; ++i)
         world.worker("n" + std::to_string(i), static_cast<SessionId>(i + 1), cpus);
     world.submit(world.spec("1-100000"));
-    const auto running = [&] { return world.jobs.find(1)->count(TaskState::running); };
+    const auto placed = [&] {
+        std::int64_t count = 0;
+        for (const auto& [id, worker] : world.jobs.workers())
+            count += static_cast<std::int64_t>(worker.attempts.size());
+        return count;
+    };
     world.place();
-    CHECK(running() == most);
+    CHECK(placed() == most);
     CHECK(world.jobs.unfinished());
     const auto share = (most - nodes * cpus) / nodes;
     for (const auto& [id, worker] : world.jobs.workers())
         CHECK(static_cast<std::int64_t>(worker.ahead.size()) >= share);
     world.place();
-    CHECK(running() == 2 * nodes * cpus);
+    CHECK(placed() == 2 * nodes * cpus);
     world.place();
     CHECK(world.effects().empty());
     CHECK_FALSE(world.jobs.unfinished());
+}
+
+TEST_CASE("What waits on a node is queued for people, who are told why", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1, 1);
+    world.submit(world.spec());
+    world.submit(world.spec());
+    world.place();
+    const auto* second = world.jobs.find(2);
+    REQUIRE(world.jobs.worker("a")->ahead.size() == 1);
+    CHECK(world.jobs.view(*second).state == "queued");
+    CHECK(world.jobs.view(*second).tasks["queued"] == 1);
+    CHECK(world.jobs.view(*second).tasks["running"] == 0);
+    CHECK(world.jobs.task_view(*second, 0).state == "queued");
+    CHECK(!world.jobs.task_view(*second, 0).started_at);
+    CHECK(world.jobs.explain(world.now, *second).reason.find("busy; nearest is a") !=
+          std::string::npos);
+    const auto before = second->changed;
+    world.ended(1, {1, 0, 1});
+    CHECK(world.jobs.view(*second).state == "running");
+    CHECK(world.jobs.view(*second).tasks["running"] == 1);
+    CHECK(second->changed > before);
+}
+
+TEST_CASE("A node that has not told its attempts yet counts for what can run", "[jobs]") {
+    JobsWorld world;
+    world.connect("a", 1);
+    world.submit(world.spec());
+    CHECK(world.warning.empty());
+    world.place();
+    CHECK(world.effects().empty());
+    auto large = world.spec();
+    large.cpus = 8;
+    world.submit(large);
+    CHECK(!world.warning.empty());
 }
 
 TEST_CASE("Waiting tasks move to a node that has become free", "[jobs]") {
@@ -310,6 +350,27 @@ TEST_CASE("Failed tasks are retried with numbers that were never given", "[jobs]
     CHECK(world.state(1) == "done");
 }
 
+TEST_CASE("A job that is being cancelled cannot be retried before it has ended", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1, 1);
+    world.submit(world.spec("1-3"));
+    world.place();
+    Effects effects;
+    auto& job = *world.jobs.find(1);
+    world.jobs.hold(world.now, job, true, effects);
+    world.jobs.cancel(world.now, job, "cancelled by ann", effects);
+    effects.clear();
+    REQUIRE(!job.ended());
+    CHECK(world.jobs.retry(world.now, job, {}, true, effects) == 0);
+    CHECK(effects.empty());
+    world.ended(1, {1, 1, 1}, 0, "killed");
+    world.retracted(1, {1, 2, 1});
+    REQUIRE(job.ended());
+    const std::vector<TaskState> cancelled(3, TaskState::cancelled);
+    CHECK(world.jobs.retry(world.now, job, cancelled, true, effects) == 3);
+    CHECK(world.state(1) == "queued");
+}
+
 TEST_CASE("Arrays of a million tasks cost bytes", "[jobs]") {
     JobsWorld world;
     world.worker("a", 1, 2);
@@ -335,6 +396,7 @@ TEST_CASE("Bad requests are refused with a reason", "[jobs]") {
     CHECK(refuse([](auto& s) { s.array = "5-1"; }).starts_with("bad_request: array"));
     CHECK(refuse([](auto& s) { s.where = "a=="; }).starts_with("bad_request: where"));
     CHECK(refuse([](auto& s) { s.retries = -1; }).starts_with("bad_request: retries"));
+    CHECK(refuse([](auto& s) { s.out = {"*", "../*"}; }).starts_with("bad_request: the pattern"));
     CHECK(refuse([](auto& s) { s.after = {"x"}; }).starts_with("bad_request: bad dependency"));
     CHECK(refuse([](auto& s) { s.on_disconnect = "x"; }).starts_with("bad_request: on-dis"));
     CHECK(refuse([](auto& s) { s.lost_after_seconds = 5; }).starts_with("bad_request: lost"));

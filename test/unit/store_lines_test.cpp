@@ -117,8 +117,10 @@ TEST_CASE("results come back from their lines") {
     for (const auto& expected : results) {
         Position position = -1;
         EndState end{};
-        REQUIRE(quick.next_end(position, end));
+        std::int64_t attempt = 0;
+        REQUIRE(quick.next_end(position, end, attempt));
         CHECK(position == expected.position);
+        CHECK(attempt == expected.attempt);
         CHECK((end == EndState::done) == (expected.state == "done"));
         CHECK((end == EndState::cancelled) == (expected.state == "cancelled"));
     }
@@ -188,6 +190,7 @@ TEST_CASE("begun tasks come back from their lines") {
         record.deaths = 2;
         record.cancelled = true;
         record.avoid = "0123456789abcdef0123456789abcdef";
+        record.cancelled = true;
         record.live = {{2'000'000, "aa bb", 1'772'366'400}, {2'000'001, "", 0}};
     }
     CHECK(task_of_line(12, 999'999, task_line(record)) == record);
