@@ -50,6 +50,7 @@ struct ActiveTask {
     std::string avoid;          // id of the node where it failed, or was lost, last
     bool failed_there = false;  // it failed there
     bool had_result = false;    // and was taken up again
+    bool cancelled = false;     // on its own: it does not run again
     std::string complaint;      // of that failure
     bool waiting = false;       // is to be run: queued, or held back until `not_before`
     Instant not_before{};
