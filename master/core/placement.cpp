@@ -34,11 +34,13 @@ struct Jobs::Head {
     QueueKey key;
     Job* job = nullptr;
     std::int64_t priority = 0;  // with its age
+    bool reserved = false;      // a node is kept free for it
     std::int64_t used_milli = 0;
 
     /// Whether `other` goes first.
     bool operator<(const Head& other) const {
         if (priority != other.priority) return priority < other.priority;
+        if (reserved != other.reserved) return other.reserved;
         if (used_milli != other.used_milli) return used_milli > other.used_milli;
         return job->status.id > other.job->status.id;
     }
@@ -194,6 +196,7 @@ std::optional<Jobs::Head> Jobs::head_of(Moment now, const QueueKey& key, JobId f
     head.key = key;
     head.job = jobs_.at(*first).get();
     head.priority = key.priority + (now.at - head.job->waiting_since) / ageing;
+    head.reserved = head.job->status.id == reserved_for_;
     const auto used = used_milli_.find(key.submitter);
     head.used_milli = used == used_milli_.end() ? 0 : used->second;
     return head;
@@ -239,6 +242,7 @@ void Jobs::place(Moment now, Effects& effects) {
         const auto next = pick(now, job, reserved, found->second);
         JobId from = 0;
         if (next.worker != nullptr) {
+            if (job.status.id == reserved_for_) reserved_for_ = 0;
             begin(now, job, next.position, *next.worker, false, effects);
         } else if (found->second.free.empty()) {
             blocked_kinds.insert(kind);
@@ -260,7 +264,8 @@ void Jobs::place(Moment now, Effects& effects) {
     if (placed_ >= limits::placements_per_turn) unfinished_ = something_new_ = true;
 }
 
-/// The node that is kept free for a job which has waited for long, or none.
+/// The node that is kept free for a job which has waited for long, or none. The job stays before
+/// its like until it has started, else they would take the room as soon as there is some.
 Worker* Jobs::reserve_for(Moment now, const Job& job, Effects& effects) {
     Worker* reserved = nullptr;
     if (now.at - job.waiting_since <= reserve_after) return reserved;
@@ -269,7 +274,10 @@ Worker* Jobs::reserve_for(Moment now, const Job& job, Effects& effects) {
             (reserved == nullptr || other.free_milli() > reserved->free_milli()))
             reserved = &other;
     // What waits there would be started as soon as there is a little room.
-    if (reserved != nullptr) retract_ahead(*reserved, reserved->ahead.size(), effects);
+    if (reserved != nullptr) {
+        reserved_for_ = job.status.id;
+        retract_ahead(*reserved, reserved->ahead.size(), effects);
+    }
     return reserved;
 }
 

@@ -342,7 +342,7 @@ TEST_CASE("before the answer to its resync a node's lease is not extended", "[at
     world.launched(two);
     world.attempts.on_disconnected();
     world.now = Instant{1020s};
-    world.joined();
+    world.join();
     // The master may have given the task to another node, and its answer will say so.
     CHECK(world.heartbeat_acknowledged(Instant{1020s}).empty());
     CHECK(world.resynced() == Lines{"lease from 1020"});
