@@ -257,6 +257,7 @@ class Jobs : public NodeListener {
     bool something_new_ = false;                  // that may let a task start
     bool unfinished_ = false;
     std::size_t placed_ = 0;          // in this turn
+    JobId reserved_for_ = 0;          // a node is kept free for this one
     std::int64_t waiting_ahead_ = 0;  // on all workers
     JobCounters counters_;
     std::uint64_t version_ = 0;

@@ -313,9 +313,12 @@ void Jobs::start_pinned(Moment now, Job& job, Effects& effects) {
 void Jobs::queue_ahead(Moment now, Job& job, const Worker* reserved, Effects& effects) {
     if (job.stops || job.mean_seconds > ahead_below_seconds || job.cpus_milli <= 0) return;
     if (placed_ >= limits::placements_per_turn || workers_.empty()) return;
-    const auto share = (limits::placements_per_turn - placed_) / workers_.size() + 1;
+    auto nodes_left = workers_.size();
     for (auto& [id, worker] : workers_) {
         if (placed_ >= limits::placements_per_turn) return;
+        const auto left = limits::placements_per_turn - placed_;
+        const auto end = placed_ + (left + nodes_left - 1) / nodes_left;
+        --nodes_left;
         if (!worker.takes_work() || worker.retracting > 0 || &worker == reserved) continue;
         if (!eligible(job, worker)) continue;
         if (worker.ahead.empty() && worker.fits(needs_of(job))) return;
@@ -324,7 +327,6 @@ void Jobs::queue_ahead(Moment now, Job& job, const Worker* reserved, Effects& ef
         const double in_time = task > 0 ? to_seconds(limits::ahead_work) / task : 0;
         const auto most = std::min<std::int64_t>(
             std::max(slots, static_cast<std::int64_t>(in_time) * slots), limits::ahead_tasks);
-        const auto end = std::min(placed_ + share, limits::placements_per_turn);
         while (static_cast<std::int64_t>(worker.ahead.size()) < most && job.in_queue) {
             if (placed_ >= end) {
                 unfinished_ = something_new_ = true;
