@@ -245,3 +245,36 @@ TEST_CASE("Numbers without sense are refused or taken for nothing", "[jobs]") {
             CHECK(saved->result.output_blob.empty());
         }
 }
+
+TEST_CASE("What has not begun waits again for a job that is retried", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec());
+    auto spec = after("any:1");
+    spec.held = true;
+    world.submit(spec);
+    world.place();
+    world.ended(1, {1, 0, 1}, 1);
+    CHECK(world.jobs.find(2)->waits_for == 0);
+    Effects effects;
+    world.jobs.retry(world.now, *world.jobs.find(1), {TaskState::failed}, false, effects);
+    CHECK(world.jobs.find(2)->waits_for == 1);
+    world.place();
+    world.ended(1, {1, 0, 2});
+    CHECK(world.jobs.find(2)->waits_for == 0);
+}
+
+TEST_CASE("A task that was taken up again and then cancelled has that as its newest result",
+          "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.submit(world.spec("1-2%1"));
+    world.place();
+    world.ended(1, {1, 1, 1}, 1);
+    Effects effects;
+    REQUIRE(world.jobs.retry(world.now, *world.jobs.find(1), {}, false, effects) == 1);
+    world.cancel(1);
+    CHECK(world.effects() == Lines{"job 1 cancelled", "drop task 1.0", "result 1.0 cancelled #1",
+                                   "(job_cancelled)", "job 1 ended cancelled", "ended 1",
+                                   "(job_ended)"});
+}
