@@ -458,6 +458,7 @@ void RandomWorld::look(const Job& job, Position position) const {
     const bool queued = job.requeued().contains(position) || position >= job.frontier();
     const auto state = job.state(position);
     bool known = false;  // whether a node may still have it
+    must(active == tasks_.contains({job.status.id, position}), name + " is not on disk as it is");
     if (active)
         for (const auto& attempt : found->second.live) {
             known = known || !attempt.detached || job.stops;
