@@ -310,7 +310,7 @@ void RandomWorld::settle() {
 void RandomWorld::apply(Effects effects) {
     for (auto& effect : effects) {
         if (auto* node = std::get_if<SaveNode>(&effect)) {
-            nodes_[node->record.id] = node->record;
+            nodes_[node->record->id] = *node->record;
         } else if (auto* gone = std::get_if<ForgetNode>(&effect)) {
             nodes_.erase(gone->id);
         } else if (auto* job = std::get_if<SaveJob>(&effect)) {
