@@ -305,12 +305,9 @@ void Jobs::start_pinned(Moment now, Job& job, Effects& effects) {
 void Jobs::queue_ahead(Moment now, Job& job, const Worker* reserved, Effects& effects) {
     if (job.stops || job.mean_seconds > ahead_below_seconds || job.cpus_milli <= 0) return;
     if (placed_ >= limits::placements_per_turn || workers_.empty()) return;
-    auto to_come = workers_.size();
+    const auto share = (limits::placements_per_turn - placed_) / workers_.size() + 1;
     for (auto& [id, worker] : workers_) {
         if (placed_ >= limits::placements_per_turn) return;
-        // What one does not take is there for those behind it.
-        const auto rest = limits::placements_per_turn - placed_;
-        const auto share = std::max<std::size_t>(rest / to_come--, 1);
         if (!worker.takes_work() || worker.retracting > 0 || &worker == reserved) continue;
         if (!eligible(job, worker)) continue;
         if (worker.ahead.empty() && worker.fits(needs_of(job))) return;
