@@ -175,6 +175,9 @@ bool Removing::step() {
     if (!top_) {
         top_ = open_to_empty(AT_FDCWD, path_.c_str());
         if (!top_ && errno == ENOENT) return true;
+        // No folder: what was put in its place goes, and not what a link leads to.
+        const bool other = !top_ && (errno == ENOTDIR || errno == ELOOP);
+        if (other && ::unlink(path_.c_str()) == 0) return true;
         if (!top_) fail_file("remove", path_);
     }
     left_ = limits::file_step_entries;

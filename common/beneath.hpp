@@ -92,7 +92,8 @@ struct Found {
 /// else's file brings nothing.
 Found find_matching(const Descriptor& folder, const Globs& globs, std::int64_t uid);
 
-/// Removes a folder and all below it, whatever modes, depth and owners it has.
+/// Removes a folder and all below it, whatever modes, depth and owners it has. A file or link in
+/// its place is removed itself.
 class Removing {
   public:
     explicit Removing(std::string path);

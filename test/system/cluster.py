@@ -316,7 +316,9 @@ class Cluster:
 
     def join_key_file(self) -> pathlib.Path:
         if not self.key_file.exists():
-            self.write_key(self.key_file, self.cli_json("token")["join_key"])
+            # A master listens a moment before it has written down where.
+            key = wait_for(lambda: self.cli_json("token")["join_key"], 10, "the master's key")
+            self.write_key(self.key_file, key)
         return self.key_file
 
     def write_key(self, path: pathlib.Path, key: str) -> pathlib.Path:

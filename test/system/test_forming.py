@@ -136,6 +136,7 @@ class Forming(SystemTest):
                   f"127.0.0.1:{self.cluster.port}", "--key-file", self.cluster.join_key_file()]
         slave = self.cluster.start("rpicluster-slave", *common, "--name", "shelf")
         before = self.cluster.wait_online("shelf")["shelf"]
+        self.wait_log(slave, "joined the cluster")  # its key is on its disk
         slave.stop()
         self.cluster.start("rpicluster-slave", *common, "--name", "kitchen")
         self.assertEqual(self.cluster.wait_online("kitchen")["kitchen"]["id"], before["id"])

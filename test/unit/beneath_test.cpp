@@ -196,6 +196,11 @@ TEST_CASE("whatever a task leaves is removed, and nothing else", "[beneath]") {
     CHECK_FALSE(fs::exists(world.work));
     CHECK(test::read_text(world.outside / "secret") == "secret");
     CHECK(Removing(world.work.native()).step());
+    // A link in its place goes, and what it leads to stays.
+    fs::create_directory_symlink(world.outside, world.work);
+    CHECK(Removing(world.work.native()).step());
+    CHECK_FALSE(fs::exists(fs::symlink_status(world.work)));
+    CHECK(test::read_text(world.outside / "secret") == "secret");
 }
 
 TEST_CASE("what --in names is found, with its place", "[beneath]") {
