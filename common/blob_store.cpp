@@ -357,6 +357,8 @@ std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string
 }
 
 std::int64_t BlobStore::bytes() {
+    // Whoever only asks writes nothing.
+    if (!prepared_ && ::access(folder_.c_str(), F_OK) != 0) return 0;
     prepare();
     return bytes_;
 }

@@ -116,7 +116,7 @@ inline constexpr std::size_t placements_per_turn = 4096;  // the rest waits for 
 inline constexpr std::size_t shapes_per_turn = 256;       // likewise: kinds of waiting jobs
 inline constexpr auto ahead_work = 50ms;                  // measured work that waits on a node
 inline constexpr std::int64_t ahead_tasks = 512;          // of a node, whatever they take
-inline constexpr auto turn_gather = 15ms;  // under load a turn's records wait so long for others
+inline constexpr auto turn_gather = 25ms;  // under load a turn's records wait so long for others
 inline constexpr std::int64_t free_disk_bytes = 64 * 1024 * 1024;  // less: submits are refused
 inline constexpr std::int64_t free_disk_results =
     16 * 1024 * 1024;  // less: what tasks made waits on its node; the rest is for the database
@@ -128,6 +128,9 @@ inline constexpr auto started_after = 100ms;  // a task that ends sooner is only
 inline constexpr auto attempts_tick = 25ms;   // what is told later shares a message
 inline constexpr std::size_t held_output_bytes =
     1024 * 1024;  // of ended tasks, without a link: the rest is read from the runner again
+inline constexpr std::size_t work_folders_kept = 64;    // empty ones, for later tasks; more: removed
+inline constexpr auto work_folders_kept_time = 1s;      // after the last attempt: removed
+inline constexpr std::size_t work_folders_at_once = 64;  // made or removed in one go
 inline constexpr int fetches_at_once = 4;  // attempts whose input files are brought; others wait
 inline constexpr int collections_at_once = 2;  // likewise: output and files that go to the master
 inline constexpr auto collect_retry = 5s;      // while the master has no room for what a task made

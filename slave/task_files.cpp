@@ -59,7 +59,8 @@ TaskFiles::TaskFiles(const asio::any_io_executor& executor, const SlaveOptions& 
     : options_(options),
       files_(executor),
       bulk_(executor, files_),
-      cache_(options.folder / "cache", options.cache_bytes, executor, files_, bulk_) {
+      cache_(options.folder / "cache", options.cache_bytes, executor, files_, bulk_),
+      folders_(files_, options.tasks.string(), owner_of(options.task_user)) {
     make_room_for_tasks();
 }
 
@@ -88,18 +89,16 @@ std::string TaskFiles::stdin_of(const AttemptKey& key) const {
     return found == inputs_.end() ? "" : found->second.stdin_file;
 }
 
-asio::awaitable<void> TaskFiles::prepare(AttemptKey key, std::shared_ptr<const NodeJob> job) {
+asio::awaitable<std::vector<std::string>> TaskFiles::make_folders(std::vector<AttemptKey> keys) {
+    std::vector<std::string> names;
+    for (const auto& key : keys) names.push_back(folder_name(key));
+    return folders_.make(std::move(names));
+}
+
+asio::awaitable<void> TaskFiles::place_inputs(AttemptKey key, std::shared_ptr<const NodeJob> job) {
     const std::filesystem::path folder = folder_of(key);
     const auto owner = owner_of(options_.task_user);
-    std::string trouble;
-    try {
-        co_await make_work_folder(files_, folder, owner);
-    } catch (const FileError& error) {
-        trouble = error.what();
-    }
-    // Whatever the disk says about a new and empty folder is about this node.
-    if (!trouble.empty()) throw FileError("failed", trouble);
-    if (!job->in.empty()) co_await place_inputs(files_, cache_, folder, job->in, owner);
+    if (!job->in.empty()) co_await rpic::place_inputs(files_, cache_, folder, job->in, owner);
     if (job->stdin_blob.empty()) co_return;
     std::vector<std::string> blobs = {job->stdin_blob};
     auto pins = co_await cache_.hold(std::move(blobs));
@@ -167,12 +166,10 @@ asio::awaitable<std::string> TaskFiles::bring_files(AttemptKey key,
     }
 }
 
-asio::awaitable<void> TaskFiles::remove(std::string name) {
-    try {
-        co_await remove_folder(files_, options_.tasks / name);
-    } catch (const FileError& error) {
-        log_rarely(Severity::warning, "folder_stays", name, error.what());
-    }
+asio::awaitable<void> TaskFiles::remove(std::vector<std::string> names, bool more_to_come) {
+    const auto troubles = co_await folders_.remove(std::move(names), more_to_come);
+    for (const auto& trouble : troubles)
+        log_rarely(Severity::warning, "folder_stays", "tasks", trouble);
 }
 
 }  // namespace rpic

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "slave/files/work_folder.hpp"
+#include "slave/files/work_folders.hpp"
 #include "slave/options.hpp"
 
 namespace rpic {
@@ -23,9 +24,11 @@ class TaskFiles {
     /// Where the standard input of a prepared attempt lies; empty: it has none.
     std::string stdin_of(const AttemptKey& key) const;
 
-    /// Makes the work folder and fills it. Throws FileError; not_prepared_because() says whose
-    /// fault that is.
-    asio::awaitable<void> prepare(AttemptKey key, std::shared_ptr<const NodeJob> job);
+    /// Makes the work folders. For each in words why it is not there, or an empty text: whatever
+    /// the disk says about a new and empty folder is about this node.
+    asio::awaitable<std::vector<std::string>> make_folders(std::vector<AttemptKey> keys);
+    /// Fills the folder. Throws FileError; outcome_of() says whose fault that is.
+    asio::awaitable<void> place_inputs(AttemptKey key, std::shared_ptr<const NodeJob> job);
     /// The input of this attempt need not be kept any longer.
     void let_inputs_go(const AttemptKey& key) { inputs_.erase(key); }
 
@@ -36,7 +39,10 @@ class TaskFiles {
     asio::awaitable<std::string> bring_files(AttemptKey key, std::shared_ptr<const NodeJob> job,
                                              std::string& trouble);
 
-    asio::awaitable<void> remove(std::string name);
+    /// Removes work folders. `more_to_come`: some may be kept for later tasks, until drop_kept().
+    asio::awaitable<void> remove(std::vector<std::string> names, bool more_to_come);
+    bool keeps_folders() const { return folders_.keeps_any(); }
+    asio::awaitable<void> drop_kept() { return folders_.drop_kept(); }
 
     /// Names of work folders that were there when the slave started.
     const std::vector<std::string>& left() const { return left_; }
@@ -49,6 +55,7 @@ class TaskFiles {
     FileThread files_;
     BulkLink bulk_;
     FileCache cache_;
+    WorkFolders folders_;
     std::vector<std::string> left_;
     struct Input {
         std::shared_ptr<FileCache::Pins> pins;  // of the cache, where the file is read from

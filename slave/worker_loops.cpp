@@ -1,3 +1,4 @@
+#include "common/code_pages.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/sleep.hpp"
@@ -17,9 +18,9 @@ asio::awaitable<void> WorkerRole::run() {
         remove_unknown_folders();
     }
     co_await until_first_failure(
-        runner_.run(*this), files_.bulk().run(), tick_loop(), report_loop(),
-        prepare_loop(to_prepare_), fetch_loops(limits::fetches_at_once),
-        collect_loops(limits::collections_at_once), remove_loop(), power_loop());
+        runner_.run(*this), files_.bulk().run(), tick_loop(), report_loop(), prepare_loop(),
+        fetch_loops(limits::fetches_at_once), collect_loops(limits::collections_at_once),
+        remove_loop(), rest_loop(), power_loop());
 }
 
 asio::awaitable<void> WorkerRole::tick_loop() {
@@ -55,41 +56,76 @@ asio::awaitable<void> WorkerRole::report_loop() {
     }
 }
 
-asio::awaitable<void> WorkerRole::prepare_loop(Queue<AttemptKey>& queue) {
+asio::awaitable<void> WorkerRole::prepare_loop() {
     for (;;) {
-        const auto key = co_await queue.pop();
-        co_await prepare(key);
+        auto keys = co_await to_prepare_.pop_some(limits::work_folders_at_once);
+        co_await prepare(std::move(keys));
+    }
+}
+
+asio::awaitable<void> WorkerRole::fetch_loop() {
+    for (;;) {
+        const auto key = co_await to_fetch_.pop();
+        co_await fetch(key);
     }
 }
 
 asio::awaitable<void> WorkerRole::fetch_loops(int count) {
     if (count == 1)
-        co_await prepare_loop(to_fetch_);
+        co_await fetch_loop();
     else
-        co_await until_first_failure(prepare_loop(to_fetch_), fetch_loops(count - 1));
+        co_await until_first_failure(fetch_loop(), fetch_loops(count - 1));
 }
 
-asio::awaitable<void> WorkerRole::prepare(AttemptKey key) {
-    const auto* attempt = attempts_.find(key);
-    if (attempt == nullptr) co_return;  // given back before anything was made
-    std::string outcome;
-    std::string reason;
-    const auto job = attempt->job;
-    try {
-        co_await files_.prepare(key, job);
-    } catch (const FileError& error) {
-        outcome = outcome_of(error);
-        reason = error.what();
-    }
+/// Attempts that need nothing but their folder.
+asio::awaitable<void> WorkerRole::prepare(std::vector<AttemptKey> keys) {
+    // Some were given back before anything was made.
+    std::erase_if(keys, [this](const auto& key) { return attempts_.find(key) == nullptr; });
+    if (keys.empty()) co_return;
+    const auto troubles = co_await files_.make_folders(keys);
     Effects effects;
-    if (outcome.empty()) {
-        attempts_.on_prepared(Clock::now(), key, effects);
-    } else {
-        log_rarely(Severity::warning, "task_not_prepared", outcome,
-                   "cannot prepare " + folder_name(key) + ": " + reason);
-        attempts_.on_not_prepared(Clock::now(), key, outcome, reason, effects);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (troubles[i].empty())
+            attempts_.on_prepared(Clock::now(), keys[i], effects);
+        else
+            not_prepared(keys[i], "node", troubles[i], effects);
     }
     apply(std::move(effects));
+}
+
+/// An attempt whose folder gets files.
+asio::awaitable<void> WorkerRole::fetch(AttemptKey key) {
+    const auto* attempt = attempts_.find(key);
+    if (attempt == nullptr) co_return;
+    const auto job = attempt->job;
+    std::string outcome;
+    std::string reason;
+    std::vector<AttemptKey> keys(1, key);
+    const auto troubles = co_await files_.make_folders(std::move(keys));
+    if (!troubles[0].empty()) {
+        outcome = "node";
+        reason = troubles[0];
+    } else {
+        try {
+            co_await files_.place_inputs(key, job);
+        } catch (const FileError& error) {
+            outcome = outcome_of(error);
+            reason = error.what();
+        }
+    }
+    Effects effects;
+    if (outcome.empty())
+        attempts_.on_prepared(Clock::now(), key, effects);
+    else
+        not_prepared(key, outcome, reason, effects);
+    apply(std::move(effects));
+}
+
+void WorkerRole::not_prepared(const AttemptKey& key, const std::string& outcome,
+                              const std::string& reason, Effects& effects) {
+    log_rarely(Severity::warning, "task_not_prepared", outcome,
+               "cannot prepare " + folder_name(key) + ": " + reason);
+    attempts_.on_not_prepared(Clock::now(), key, outcome, reason, effects);
 }
 
 asio::awaitable<void> WorkerRole::collect_loop() {
@@ -151,9 +187,27 @@ asio::awaitable<bool> WorkerRole::read_output(AttemptKey key) {
 }
 
 asio::awaitable<void> WorkerRole::remove_loop() {
+    auto seen = to_remove_.filled.count();
     for (;;) {
-        const auto name = co_await to_remove_.pop();
-        co_await files_.remove(name);
+        while (to_remove_.items.empty()) seen = co_await to_remove_.filled.wait(seen);
+        // What other tasks leave meanwhile goes with it.
+        co_await sleep_for(limits::attempts_tick);
+        auto names = co_await to_remove_.pop_some(limits::work_folders_at_once);
+        const bool more_to_come = attempts_.size() > 0;
+        co_await files_.remove(std::move(names), more_to_come);
+    }
+}
+
+/// What only a busy node needs is given back when it has had nothing to do for a while.
+asio::awaitable<void> WorkerRole::rest_loop() {
+    auto seen = ordered_.count();
+    for (;;) {
+        seen = co_await ordered_.wait(seen);
+        do {
+            co_await sleep_for(limits::work_folders_kept_time);
+        } while (attempts_.size() > 0);
+        if (files_.keeps_folders()) co_await files_.drop_kept();
+        release_code_pages();
     }
 }
 

@@ -57,6 +57,7 @@ WorkerRole::WorkerRole(const asio::any_io_executor& executor, const SlaveOptions
       to_collect_(executor),
       to_remove_(executor),
       power_commands_(executor),
+      ordered_(executor),
       changed_(executor),
       ticks_(executor),
       reports_(executor),
@@ -114,6 +115,7 @@ void WorkerRole::on_message(const ToNode& message) {
 void WorkerRole::take(const StartTasks& orders) {
     Effects effects;
     attempts_.on_orders(Clock::now(), orders, effects);
+    ordered_.notify();
     apply(std::move(effects));
 }
 

@@ -51,6 +51,17 @@ class WorkerRole : public Role, private RunnerHandler {
             items.pop_front();
             co_return item;
         }
+        /// What is there once something is, `most` at most.
+        asio::awaitable<std::vector<Item>> pop_some(std::size_t most) {
+            std::vector<Item> some;
+            auto first = co_await pop();
+            some.push_back(std::move(first));
+            while (!items.empty() && some.size() < most) {
+                some.push_back(std::move(items.front()));
+                items.pop_front();
+            }
+            co_return some;
+        }
         std::deque<Item> items;
         Wakeup filled;
     };
@@ -98,13 +109,18 @@ class WorkerRole : public Role, private RunnerHandler {
 
     asio::awaitable<void> tick_loop();
     asio::awaitable<void> report_loop();
-    asio::awaitable<void> prepare_loop(Queue<AttemptKey>& queue);
+    asio::awaitable<void> prepare_loop();
+    asio::awaitable<void> fetch_loop();
     asio::awaitable<void> fetch_loops(int count);
     asio::awaitable<void> collect_loop();
     asio::awaitable<void> collect_loops(int count);
     asio::awaitable<void> remove_loop();
+    asio::awaitable<void> rest_loop();
     asio::awaitable<void> power_loop();
-    asio::awaitable<void> prepare(AttemptKey key);
+    asio::awaitable<void> prepare(std::vector<AttemptKey> keys);
+    asio::awaitable<void> fetch(AttemptKey key);
+    void not_prepared(const AttemptKey& key, const std::string& outcome, const std::string& reason,
+                      Effects& effects);
     asio::awaitable<void> collect(AttemptKey key);
     asio::awaitable<bool> read_output(AttemptKey key);
     asio::awaitable<std::optional<OutputPiece>> answer(ReadOutput question);
@@ -132,6 +148,7 @@ class WorkerRole : public Role, private RunnerHandler {
     Queue<AttemptKey> to_collect_;
     Queue<std::string> to_remove_;
     Queue<std::string> power_commands_;
+    Wakeup ordered_;       // the master sent orders
     Wakeup changed_;       // the attempts
     Wakeup ticks_;         // there is a time to wait for
     Wakeup reports_;       // there are reports to be sent

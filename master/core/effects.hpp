@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/boxed.hpp"
 #include "common/job_messages.hpp"
 #include "master/core/job_records.hpp"
 #include "master/core/node.hpp"
@@ -14,7 +15,7 @@
 namespace rpic {
 
 struct SaveNode {
-    NodeRecord record;
+    Boxed<NodeRecord> record;
 };
 
 struct ForgetNode {

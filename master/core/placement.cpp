@@ -300,9 +300,12 @@ void Jobs::start_pinned(Moment now, Job& job, Effects& effects) {
 }
 
 /// Where no slot is free anywhere, some tasks wait on the nodes themselves, so that a short task is
-/// followed by the next without a round trip.
+/// followed by the next without a round trip. What a turn may still place is shared by the nodes,
+/// so that the first ones do not take it all.
 void Jobs::queue_ahead(Moment now, Job& job, const Worker* reserved, Effects& effects) {
     if (job.stops || job.mean_seconds > ahead_below_seconds || job.cpus_milli <= 0) return;
+    if (placed_ >= limits::placements_per_turn || workers_.empty()) return;
+    const auto share = (limits::placements_per_turn - placed_) / workers_.size() + 1;
     for (auto& [id, worker] : workers_) {
         if (placed_ >= limits::placements_per_turn) return;
         if (!worker.takes_work() || worker.retracting > 0 || &worker == reserved) continue;
@@ -313,7 +316,12 @@ void Jobs::queue_ahead(Moment now, Job& job, const Worker* reserved, Effects& ef
         const double in_time = task > 0 ? to_seconds(limits::ahead_work) / task : 0;
         const auto most = std::min<std::int64_t>(
             std::max(slots, static_cast<std::int64_t>(in_time) * slots), limits::ahead_tasks);
+        const auto end = std::min(placed_ + share, limits::placements_per_turn);
         while (static_cast<std::int64_t>(worker.ahead.size()) < most && job.in_queue) {
+            if (placed_ >= end) {
+                unfinished_ = something_new_ = true;
+                break;
+            }
             const auto position = job.next_waiting();
             const auto task_of = job.active.find(*position);
             // One that has failed before is placed with more care.

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/boxed.hpp"
 #include "common/job_messages.hpp"
 #include "master/core/job_records.hpp"
 #include "master/core/keyring.hpp"
@@ -25,7 +26,7 @@ struct DropKey {
     std::string identity;
 };
 struct PutNode {
-    NodeRecord record;
+    Boxed<NodeRecord> record;
 };
 struct DropNode {
     std::string id;

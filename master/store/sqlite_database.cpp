@@ -186,9 +186,9 @@ void SqliteDatabase::put(const DropKey& key) {
 }
 
 void SqliteDatabase::put(const PutNode& node) {
-    const auto text = text_of(node.record);
+    const auto text = text_of(*node.record);
     Statement(database_.get(), "INSERT OR REPLACE INTO nodes VALUES (?, ?)")
-        .bind(1, node.record.id)
+        .bind(1, node.record->id)
         .bind(2, text)
         .run();
 }

@@ -1,8 +1,5 @@
 #include "slave/files/work_folder.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "common/file_io.hpp"
 #include "common/limits.hpp"
 
@@ -85,20 +82,6 @@ asio::awaitable<void> place_manifest(FileThread& files, FileCache& cache,
 asio::awaitable<void> remove_folder(FileThread& files, std::filesystem::path folder) {
     auto removing = std::make_shared<Removing>(folder);
     co_await take_steps(files, std::move(removing));
-}
-
-asio::awaitable<void> make_work_folder(FileThread& files, std::filesystem::path folder,
-                                       Owner owner) {
-    co_await remove_folder(files, folder);
-    auto make = [folder, owner] {
-        if (::mkdir(folder.c_str(), 0700) != 0) fail_file("make the folder", folder.native());
-        if (owner.uid < 0 && owner.gid < 0) return;
-        const auto uid = static_cast<uid_t>(owner.uid);
-        const auto gid = static_cast<gid_t>(owner.gid);
-        if (::lchown(folder.c_str(), uid, gid) != 0)
-            fail_file("change the owner of", folder.native());
-    };
-    co_await files.run(std::move(make));
 }
 
 asio::awaitable<void> place_inputs(FileThread& files, FileCache& cache,

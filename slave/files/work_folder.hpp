@@ -7,13 +7,9 @@
 #include "common/beneath.hpp"
 #include "slave/files/file_cache.hpp"
 
-/// The private folder of an attempt. `owner` is the task's user. All throw FileError.
+/// What is in the private folder of an attempt (work_folders.hpp). `owner` is the task's user. All
+/// throw FileError.
 namespace rpic {
-
-/// Makes a folder of mode 0700 for the task; its parents are there. One that is there already is
-/// removed first.
-asio::awaitable<void> make_work_folder(FileThread& files, std::filesystem::path folder,
-                                       Owner owner);
 
 /// Puts the files of manifests (blobs) there, later ones over earlier ones; copies that share their
 /// bytes with the cache where the file system can do that, never hard links.

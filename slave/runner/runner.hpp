@@ -96,6 +96,7 @@ class Runner {
     boost::asio::awaitable<void> await_signals();
     boost::asio::awaitable<void> watch();
     Duration next_look(Instant now) const;
+    void look_within(Duration time);
     void look(Instant now);
     void look_at(Attempt& attempt, Instant now);
     void watch_memory();

@@ -83,7 +83,8 @@ void Runner::launch(const LaunchSpec& spec) {
     by_pid_[running.pid] = &running;
     running_.emplace(spec.key, std::move(attempt));
     for (std::size_t which = 0; which < 2; ++which) await_output(running, which);
-    timer_.cancel();
+    const auto limit = seconds_of(spec.time_limit_seconds, limits::runner_check);
+    look_within(limit > Duration::zero() ? limit : Duration(limits::runner_check));
     if (slave_ == nullptr) return;
     Launched message;
     message.key = spec.key;
@@ -311,7 +312,7 @@ void Runner::keep(RunnerAttempt attempt, std::string_view output) {
     const auto& kept = ended_[key] = std::move(ended);
     tell(kept, output);
     answer_readers(key);
-    timer_.cancel();
+    look_within(limits::spool_sync);
 }
 
 void Runner::tell(const EndedAttempt& ended, std::string_view output) {

@@ -82,6 +82,12 @@ asio::awaitable<void> Runner::watch() {
     }
 }
 
+/// Wakes the watch if it meant to sleep for longer. While many short tasks come and go it is awake
+/// often enough.
+void Runner::look_within(Duration time) {
+    if (timer_.expiry() - std::chrono::steady_clock::now() > time) timer_.cancel();
+}
+
 bool Runner::may_end(Instant now) const {
     if (!running_.empty()) return false;
     if (stopping_) return true;

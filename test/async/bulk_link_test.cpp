@@ -9,6 +9,7 @@
 #include "common/version.hpp"
 #include "master/listener.hpp"
 #include "slave/files/work_folder.hpp"
+#include "slave/files/work_folders.hpp"
 #include "test/async/loopback.hpp"
 #include "test/temporary_folder.hpp"
 
@@ -150,7 +151,10 @@ TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bu
         std::vector<std::string> manifests;
         manifests.push_back(a);
         manifests.push_back(b);
-        co_await make_work_folder(w.files, work, owner);
+        WorkFolders folders(w.files, w.folder.path().string(), owner);
+        std::vector<std::string> names(1, "work");
+        const auto troubles = co_await folders.make(std::move(names));
+        CHECK(troubles.front().empty());
         co_await place_inputs(w.files, w.cache, work, manifests, owner);
         CHECK(test::read_text(work / "run.sh") == "echo hello");
         CHECK((fs::status(work / "run.sh").permissions() & fs::perms::owner_exec) !=

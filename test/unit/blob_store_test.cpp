@@ -76,6 +76,13 @@ TEST_CASE("a blob that is put in parts is read back in parts, and not before it 
     CHECK(std::filesystem::is_empty(folder.path() / "blobs/incoming"));
 }
 
+TEST_CASE("to ask how much there is makes nothing", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path() / "blobs");
+    CHECK(store.bytes() == 0);
+    CHECK_FALSE(std::filesystem::exists(folder.path() / "blobs"));
+}
+
 TEST_CASE("an upload goes on where it was, also in another run of the program", "[blobs]") {
     test::TemporaryFolder folder;
     const auto bytes = noise(3 * limits::chunk_bytes + 17);

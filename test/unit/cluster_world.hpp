@@ -30,8 +30,8 @@ inline Hello hello_of(const std::string& name, const std::string& fingerprint) {
 
 inline std::string words(const Effect& effect) {
     if (const auto* save = std::get_if<SaveNode>(&effect))
-        return "save " + save->record.id + " " + save->record.name +
-               (save->record.confirmed ? "" : " unconfirmed");
+        return "save " + save->record->id + " " + save->record->name +
+               (save->record->confirmed ? "" : " unconfirmed");
     if (const auto* gone = std::get_if<ForgetNode>(&effect))
         return "forget " + gone->id + " " + gone->key_identity;
     if (const auto* key = std::get_if<ForgetKey>(&effect)) return "forget key " + key->key_identity;
@@ -105,7 +105,7 @@ class World {
     /// The node saved by the last event.
     NodeRecord saved() const {
         for (const auto& effect : effects_)
-            if (const auto* save = std::get_if<SaveNode>(&effect)) return save->record;
+            if (const auto* save = std::get_if<SaveNode>(&effect)) return *save->record;
         FAIL("no node was saved");
         return {};
     }

@@ -93,6 +93,33 @@ TEST_CASE("Tasks wait on nodes only when no slot is free, and start there in ord
     CHECK(world.jobs.worker("a")->ahead.size() == 1);
 }
 
+TEST_CASE("A turn starts so many tasks at most, and each node gets its share of them", "[jobs]") {
+    JobsWorld world;
+    constexpr std::int64_t nodes = 20;
+    constexpr std::int64_t cpus = 150;
+    constexpr auto most = static_cast<std::int64_t>(limits::placements_per_turn);
+    for (std::int64_t i = 0; i < nodes; ++i)
+        world.worker("n" + std::to_string(i), static_cast<SessionId>(i + 1), cpus);
+    world.submit(world.spec("1-100000"));
+    const auto placed = [&] {
+        std::int64_t count = 0;
+        for (const auto& [id, worker] : world.jobs.workers())
+            count += static_cast<std::int64_t>(worker.attempts.size());
+        return count;
+    };
+    world.place();
+    CHECK(placed() == most);
+    CHECK(world.jobs.unfinished());
+    const auto share = (most - nodes * cpus) / nodes;
+    for (const auto& [id, worker] : world.jobs.workers())
+        CHECK(static_cast<std::int64_t>(worker.ahead.size()) >= share);
+    world.place();
+    CHECK(placed() == 2 * nodes * cpus);
+    world.place();
+    CHECK(world.effects().empty());
+    CHECK_FALSE(world.jobs.unfinished());
+}
+
 TEST_CASE("What waits on a node is queued for people, who are told why", "[jobs]") {
     JobsWorld world;
     world.worker("a", 1, 1);

@@ -57,7 +57,7 @@ inline std::string words_of(const Effect& effect) {
         return power->action + " on " + std::to_string(power->session);
     if (const auto* ended = std::get_if<JobEnded>(&effect))
         return "ended " + std::to_string(ended->job);
-    if (const auto* node = std::get_if<SaveNode>(&effect)) return "save " + node->record.id;
+    if (const auto* node = std::get_if<SaveNode>(&effect)) return "save " + node->record->id;
     if (const auto* happened = std::get_if<Happened>(&effect)) return "(" + happened->kind + ")";
     return "other";
 }
