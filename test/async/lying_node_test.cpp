@@ -95,8 +95,11 @@ struct World {
         std::vector<AttemptState> nothing;
         co_await resync(link, nothing);
         submit(master);
-        const auto order = co_await receive<ToNode>(link);
-        const auto& tasks = std::get<StartTasks>(order).tasks;
+        // What the job is comes first, its tasks after that.
+        const auto introduction = co_await receive<ToNode>(link);
+        CHECK(std::get<StartTasks>(introduction).spec.has_value());
+        const auto orders = co_await receive<ToNode>(link);
+        const auto& tasks = std::get<StartTasks>(orders).tasks;
         REQUIRE(tasks.size() >= 2);
         CHECK(tasks[0].task == 1);
         CHECK(tasks[1].task == 2);
