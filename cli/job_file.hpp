@@ -18,8 +18,8 @@
 ///     resource = { gpu = 1 }
 ///
 ///     [[job]]
-///     name = "film"
-///     command = "ffmpeg -i frame%d.png film.mp4"
+///     name = "sound"
+///     command = "sox voice.wav sound.ogg && ls -l"
 ///     after = ["frames"]                   # names of this file or ids; any:NAME, any:ID
 namespace rpic {
 

@@ -147,11 +147,13 @@ TaskState Job::state(Position position) const {
 void Job::set_state(Position position, TaskState state) {
     const auto place = static_cast<std::size_t>(position);
     if (place >= states_.size()) {
-        // What is skipped waits as it did before, only known one by one now.
-        for (auto skipped = frontier_; skipped < position; ++skipped) requeued_.insert(skipped);
-        counts_[static_cast<std::size_t>(TaskState::queued)] +=
+        // What is skipped is as it was before, only known one by one now.
+        const auto untouched = status.cancelled ? TaskState::cancelled : TaskState::queued;
+        if (untouched == TaskState::queued)
+            for (auto skipped = frontier_; skipped < position; ++skipped) requeued_.insert(skipped);
+        counts_[static_cast<std::size_t>(untouched)] +=
             static_cast<std::int64_t>(place + 1 - states_.size());
-        states_.resize(place + 1, TaskState::queued);
+        states_.resize(place + 1, untouched);
         frontier_ = position + 1;
     }
     --counts_[static_cast<std::size_t>(states_[place])];

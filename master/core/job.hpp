@@ -49,8 +49,8 @@ struct ActiveTask {
     std::int64_t deaths = 0;    // of nodes and runners that had it
     std::string avoid;          // id of the node where it failed, or was lost, last
     bool failed_there = false;  // it failed there
-    bool cancelled = false;     // by itself: it ends with its live attempts
     bool had_result = false;    // and was taken up again
+    bool cancelled = false;     // on its own: it does not run again
     std::string complaint;      // of that failure
     bool waiting = false;       // is to be run: queued, or held back until `not_before`
     Instant not_before{};

@@ -232,7 +232,7 @@ bool ResultLineReader::next_end(Position& position, EndState& end, std::int64_t&
 }
 
 std::string task_line(const TaskRecord& record) {
-    std::string line = record.cancelled ? "c" : "";
+    std::string line;
     append_number(line, record.last_attempt);
     append_field(line, record.failures);
     append_field(line, record.deaths);
@@ -252,8 +252,6 @@ TaskRecord task_of_line(JobId job, Position position, std::string_view line) {
     TaskRecord record;
     record.job = job;
     record.position = position;
-    record.cancelled = line.starts_with('c');
-    if (record.cancelled) line.remove_prefix(1);
     record.last_attempt = take_number(line);
     record.failures = take_number(line);
     record.deaths = take_number(line);

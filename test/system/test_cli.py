@@ -40,7 +40,10 @@ class WithoutCluster(SystemTest):
 
     def test_help(self):
         text = self.cluster.cli_ok("--help")
-        for verb in ("nodes", "status", "token", "remove", "login", "doctor", "completion"):
+        for verb in ("nodes", "status", "token", "remove", "login", "doctor", "completion",
+                     "submit", "run", "map", "exec", "jobs", "job", "logs", "wait", "attach",
+                     "fetch", "cancel", "retry", "hold", "release", "priority", "explain", "drain",
+                     "undrain", "label", "node", "events", "top", "backup", "restore", "demo"):
             self.assertIn(verb, text)
             self.assertIn(verb, self.cluster.cli_ok(verb, "--help"))
         for program, flag in (("rpicluster-master", "--plain"), ("rpicluster-slave", "--role")):
@@ -86,7 +89,7 @@ class WithoutCluster(SystemTest):
             echo "${COMPREPLY[@]}"
         """
         env = self.cluster.environment({"PATH": f"{self.cluster.bin}:{os.environ['PATH']}"})
-        for typed, expected in (("no", {"nodes"}), ("st", {"status"}),
+        for typed, expected in (("no", {"node", "nodes"}), ("su", {"submit"}), ("r", {"run"}), ("st", {"status"}),
                                 ("", {"nodes", "status", "token", "remove", "login", "doctor"})):
             result = subprocess.run(["bash", "--norc", "-c", script, "bash", typed], env=env,
                                     capture_output=True, text=True, timeout=20, check=False)

@@ -173,8 +173,9 @@ class JobFile(SystemTest):
         manual = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "operations.md")
         lines = manual.read_text(encoding="utf-8").splitlines()
         begin = next(i for i, line in enumerate(lines) if line.strip() == "[[job]]")
-        end = next(i for i in range(begin, len(lines)) if lines[i].startswith("Further keys"))
-        (self.here / "render").touch()
+        end = next(i for i in range(begin, len(lines)) if lines[i].strip() and lines[i][0] != " ")
+        for name in ("render", "voice.wav"):
+            (self.here / name).touch()
         (self.here / "scene").mkdir()
         result = self.submit_file("\n".join(line.strip() for line in lines[begin:end]))
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -168,6 +168,18 @@ class Exec(SystemTest):
         self.assertIn("pi[1,3] (2):", self.cluster.cli_ok("exec", "--", "echo", "x"))
 
 
+class Demo(SystemTest):
+    def test_a_picture_made_by_all(self):
+        self.cluster.start_workers("pi1", "pi2")
+        picture = self.cluster.folder / "picture.png"
+        text = self.cluster.cli_ok("demo", "--tiles", "4", "--samples", "1", "--picture", picture,
+                                   timeout=50)
+        for word in ("pi1", "pi2"):
+            self.assertIn(word, text)
+        self.assertEqual(picture.read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
+        self.assertIn(b"IEND", picture.read_bytes()[-12:])
+
+
 class SickNode(SystemTest):
     @time_limit(120)
     def test_tasks_that_fail_there_alone_put_it_into_quarantine(self):

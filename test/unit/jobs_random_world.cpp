@@ -310,7 +310,7 @@ void RandomWorld::settle() {
 void RandomWorld::apply(Effects effects) {
     for (auto& effect : effects) {
         if (auto* node = std::get_if<SaveNode>(&effect)) {
-            nodes_[node->record.id] = node->record;
+            nodes_[node->record->id] = *node->record;
         } else if (auto* gone = std::get_if<ForgetNode>(&effect)) {
             nodes_.erase(gone->id);
         } else if (auto* job = std::get_if<SaveJob>(&effect)) {
@@ -458,6 +458,7 @@ void RandomWorld::look(const Job& job, Position position) const {
     const bool queued = job.requeued().contains(position) || position >= job.frontier();
     const auto state = job.state(position);
     bool known = false;  // whether a node may still have it
+    must(active == tasks_.contains({job.status.id, position}), name + " is not on disk as it is");
     if (active)
         for (const auto& attempt : found->second.live) {
             known = known || !attempt.detached || job.stops;

@@ -190,7 +190,6 @@ TEST_CASE("begun tasks come back from their lines") {
         record.deaths = 2;
         record.cancelled = true;
         record.avoid = "0123456789abcdef0123456789abcdef";
-        record.cancelled = true;
         record.live = {{2'000'000, "aa bb", 1'772'366'400}, {2'000'001, "", 0}};
     }
     CHECK(task_of_line(12, 999'999, task_line(record)) == record);
