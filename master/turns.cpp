@@ -1,5 +1,6 @@
 #include "master/turns.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -118,10 +119,7 @@ asio::awaitable<void> Turns::run() {
     for (;;) {
         // What other sessions do in the same turn of the loop belongs to this one, too.
         co_await asio::post(executor, asio::use_awaitable);
-        if (context_.jobs.backlog()) {
-            const Duration left = last + limits::turn_gather - Clock::now();
-            if (left > Duration::zero()) co_await sleep_for(left);
-        }
+        co_await gather(last);
         last = Clock::now();
         Effects effects;
         const auto now = context_.moment();
@@ -139,6 +137,16 @@ asio::awaitable<void> Turns::run() {
         if (version != shown_) context_.job_changes.notify();
         shown_ = version;
         if (!unfinished) co_await more_.wait(seen);
+    }
+}
+
+/// Lets the turn last, but not for a node that has run out of work.
+asio::awaitable<void> Turns::gather(Instant last) {
+    while (context_.jobs.backlog()) {
+        const Duration left = last + limits::turn_gather - Clock::now();
+        if (left <= Duration::zero()) co_return;
+        const auto step = std::min<Duration>(left, limits::turn_gather / 8);
+        co_await sleep_for(step);
     }
 }
 

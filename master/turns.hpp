@@ -19,8 +19,8 @@ struct Context;
 /// acknowledgements and answers leave, in the order in which they were decided. Work is given to
 /// nodes at the end of each turn, so a submit and its first starts share a commit.
 ///
-/// Without load a turn lasts as long as its commit. While tasks wait for their nodes, so that
-/// nobody notices, turns last limits::turn_gather, which spares the disk.
+/// Without load a turn lasts as long as its commit. While nodes have tasks in store, so that nobody
+/// notices, turns last limits::turn_gather, which spares the disk.
 class Turns {
   public:
     Turns(Context& context, const asio::any_io_executor& executor)
@@ -54,6 +54,7 @@ class Turns {
     };
 
     void take(Effect& effect);
+    asio::awaitable<void> gather(Instant last);
     asio::awaitable<void> carry_out(Turn turn);
     void fill_items(Turn& turn, std::vector<Item>& items);
     void send(const Turn& turn);

@@ -20,7 +20,6 @@ NodeAttempts::Seen seen_of(const RunnerAttempt& attempt) {
     seen.key = attempt.key;
     seen.ended = attempt.ended;
     seen.running_seconds = attempt.running_seconds;
-    seen.job = job_in_context(attempt.context);
     seen.report = attempt.report;
     seen.output_file = attempt.output_file;
     return seen;
@@ -167,7 +166,12 @@ void WorkerRole::take(const Power& power) {
 
 void WorkerRole::on_attached(const std::vector<RunnerAttempt>& attempts) {
     std::vector<NodeAttempts::Seen> all;
-    for (const auto& attempt : attempts) all.push_back(seen_of(attempt));
+    for (const auto& attempt : attempts) {
+        all.push_back(seen_of(attempt));
+        // Only what an earlier slave has launched is unknown here.
+        if (attempts_.find(attempt.key) == nullptr)
+            all.back().job = job_in_context(attempt.context);
+    }
     runner_output_.on_attached();
     Effects effects;
     attempts_.on_attached(Clock::now(), all, effects);
@@ -244,6 +248,7 @@ void WorkerRole::carry_out(const NodeAttempts::Launch& effect, Effects& more) {
     try {
         order.spec = make_launch_spec(*attempt, files_.folder_of(effect.key),
                                       files_.stdin_of(effect.key), surroundings_);
+        order.after = effect.after;
     } catch (const SyntaxError& error) {
         return refuse_launch(effect.key, "cannot_execute", error.what(), more);
     }
@@ -267,6 +272,12 @@ void WorkerRole::refuse_launch(const AttemptKey& key, const std::string& outcome
     if (outcome == "cannot_execute") attempt.report.exit_code = 126;
     files_.let_inputs_go(key);
     attempts_.on_ended(Clock::now(), seen_of(attempt), false, more);
+}
+
+void WorkerRole::carry_out(const NodeAttempts::StartNow& effect, Effects&) {
+    StartHeld order;
+    order.attempts.push_back(effect.key);
+    runner_.send(order);
 }
 
 void WorkerRole::carry_out(const NodeAttempts::Kill& effect, Effects&) {

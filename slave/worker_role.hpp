@@ -89,6 +89,7 @@ class WorkerRole : public Role, private RunnerHandler {
     void apply(Effects effects);
     void carry_out(const NodeAttempts::Prepare& effect, Effects& more);
     void carry_out(const NodeAttempts::Launch& effect, Effects& more);
+    void carry_out(const NodeAttempts::StartNow& effect, Effects& more);
     void carry_out(const NodeAttempts::Kill& effect, Effects& more);
     void carry_out(const NodeAttempts::Collect& effect, Effects& more);
     void carry_out(const NodeAttempts::DropOutput& effect, Effects& more);

@@ -120,8 +120,8 @@ class Jobs : public NodeListener {
     /// Gives work to nodes. To be called once at the end of each turn; does nothing if nothing that
     /// matters has changed since.
     void place(Moment now, Effects& effects);
-    /// Tasks wait for nodes, so it does not matter when a turn ends.
-    bool backlog() const { return !queues_.empty() || waiting_ahead_ > 0; }
+    /// Nodes have tasks in store, so it does not matter when a turn ends.
+    bool backlog() const { return waiting_ahead_ > 0; }
     /// Placements were left for the next turn.
     bool unfinished() const { return unfinished_; }
 

@@ -85,6 +85,7 @@ void NodeAttempts::adopt(Instant now, const Seen& seen, Effects& effects) {
         slots_.take(attempt.holding);
     }
     if (!attempt.with_runner()) return;
+    take_promised_slot(attempt);
     if (attempt.phase == Phase::launching) {
         attempt.phase = Phase::running;
         attempt.launched_at = now - seconds(seen.running_seconds);
@@ -99,6 +100,7 @@ void NodeAttempts::adopt(Instant now, const Seen& seen, Effects& effects) {
 void NodeAttempts::on_launched(Instant now, const AttemptKey& key, Effects& effects) {
     auto* attempt = look(key);
     if (attempt == nullptr || attempt->phase != Phase::launching) return;
+    take_promised_slot(*attempt);
     attempt->phase = Phase::running;
     attempt->launched_at = now;
     starts_.emplace_back(now + limits::started_after, key);
@@ -120,10 +122,11 @@ void NodeAttempts::on_ended(Instant now, const Seen& seen, bool output_here, Eff
 void NodeAttempts::end_by_runner(Instant now, Attempt& attempt, const Seen& seen, bool output_here,
                                  Effects& effects) {
     if (attempt.discard) return forget(attempt, effects);
-    slots_.give_back(attempt.holding);
+    leave_slot(attempt);
     attempt.phase = Phase::collecting;
     attempt.report = seen.report;
     attempt.report.key = attempt.key;
+    note_length(attempt);
     attempt.output_file = seen.output_file;
     attempt.ended_at = now - seconds(seen.report.age_seconds);
     hold_output(attempt, output_here);
@@ -166,7 +169,7 @@ void NodeAttempts::on_collected(const AttemptKey& key, const Collected& collecte
 void NodeAttempts::end_here(Instant now, Attempt& attempt, const std::string& outcome,
                             const std::string& reason, Effects& effects) {
     if (attempt.discard) return forget(attempt, effects);
-    if (attempt.has_slot()) slots_.give_back(attempt.holding);
+    leave_slot(attempt);
     attempt.phase = Phase::ended;
     attempt.ended_at = now;
     attempt.report.key = attempt.key;
@@ -228,7 +231,7 @@ void NodeAttempts::report(Attempt& attempt, Effects& effects) {
 
 void NodeAttempts::forget(Attempt& attempt, Effects& effects) {
     const auto key = attempt.key;
-    if (attempt.has_slot()) slots_.give_back(attempt.holding);
+    leave_slot(attempt);
     drop_output(attempt, effects);
     if (attempt.by_runner) {
         if (attached_)

@@ -35,7 +35,7 @@ std::vector<AttemptState> NodeAttempts::states() const {
     states.reserve(attempts_.size());
     for (const auto& [key, attempt] : attempts_) {
         const char* state = "running";
-        if (attempt.phase == Phase::waiting) state = "waiting";
+        if (attempt.phase == Phase::waiting || attempt.promised) state = "waiting";
         if (attempt.phase == Phase::ended) state = "ended";
         states.push_back({key, state});
     }
@@ -154,6 +154,11 @@ void NodeAttempts::on_heartbeat_acknowledged(Instant sent_at, Effects& effects) 
 // ------------------------------------------------------------------------- room, disk and launch
 
 void NodeAttempts::admit(Instant now, Effects& effects) {
+    fill_slots(now, effects);
+    promise_slots(effects);
+}
+
+void NodeAttempts::fill_slots(Instant now, Effects& effects) {
     // The master has counted these in, so whichever finds room starts, whatever is before it.
     std::deque<AttemptKey> still_due;
     for (const auto& key : due_) {
@@ -165,6 +170,16 @@ void NodeAttempts::admit(Instant now, Effects& effects) {
             still_due.push_back(key);
     }
     due_ = std::move(still_due);
+    // Another slot is free before the promised one.
+    while (due_.empty() && !promised_.empty()) {
+        auto* attempt = look(promised_.front());
+        if (attempt != nullptr && attempt->promised) {
+            if (!slots_.fits(attempt->holding)) return;
+            take_promised_slot(*attempt);
+            effects.emplace_back(StartNow{attempt->key});
+        }
+        promised_.pop_front();
+    }
     while (due_.empty() && !ahead_.empty()) {
         auto* attempt = look(ahead_.front());
         if (attempt != nullptr && attempt->phase == Phase::waiting) {
@@ -173,6 +188,65 @@ void NodeAttempts::admit(Instant now, Effects& effects) {
         }
         ahead_.pop_front();
     }
+}
+
+/// Finds successors for what the runner has, in the order in which they wait.
+void NodeAttempts::promise_slots(Effects& effects) {
+    if (!attached_ || !due_.empty() || short_job_ == 0) return;
+    while (!without_successor_.empty() && !ahead_.empty()) {
+        auto& runs = attempts_.at(*without_successor_.begin());
+        auto* waits = look(ahead_.front());
+        if (runs.key.job != short_job_ || runs.stop) {
+            without_successor_.erase(runs.key);
+        } else if (waits == nullptr || waits->phase != Phase::waiting) {
+            ahead_.pop_front();
+        } else if (waits->key.job != short_job_ || waits->files != Files::ready) {
+            return;
+        } else {
+            waits->phase = Phase::launching;
+            waits->by_runner = true;
+            waits->promised = runs.key;
+            runs.successor = waits->key;
+            promised_.push_back(waits->key);
+            ahead_.pop_front();
+            without_successor_.erase(runs.key);
+            effects.emplace_back(Launch{waits->key, runs.key});
+        }
+    }
+}
+
+/// Whoever had it before has ended, or there is room anyway.
+void NodeAttempts::take_promised_slot(Attempt& attempt) {
+    if (!attempt.promised) return;
+    if (auto* other = look(*attempt.promised)) other->successor.reset();
+    attempt.promised.reset();
+    slots_.take(attempt.holding);
+    without_successor_.insert(attempt.key);
+}
+
+/// The attempt is about to be no longer with the runner, or before that.
+void NodeAttempts::leave_slot(Attempt& attempt) {
+    without_successor_.erase(attempt.key);
+    if (attempt.has_slot()) slots_.give_back(attempt.holding);
+    if (attempt.successor)
+        if (auto* successor = look(*attempt.successor)) take_promised_slot(*successor);
+    if (!attempt.promised) return;
+    auto* other = look(*attempt.promised);
+    attempt.promised.reset();
+    if (other == nullptr) return;
+    other->successor.reset();
+    without_successor_.insert(other->key);
+}
+
+/// Successors are for jobs whose tasks are too short to be told as started.
+void NodeAttempts::note_length(const Attempt& attempt) {
+    if (attempt.report.outcome != "exited") return;
+    const auto seconds = attempt.report.duration_seconds;
+    const bool brief = seconds > 0 && seconds < to_seconds(limits::started_after);
+    if (brief && !attempt.has_lease())
+        short_job_ = attempt.key.job;
+    else if (short_job_ == attempt.key.job)
+        short_job_ = 0;
 }
 
 void NodeAttempts::start(Instant now, Attempt& attempt, Effects& effects) {
@@ -189,7 +263,8 @@ void NodeAttempts::launch_if_ready(Instant now, Attempt& attempt, Effects& effec
     attempt.by_runner = true;
     const bool lease = attempt.has_lease();
     if (lease && attached_) effects.emplace_back(ExtendLease{*lease_from_});
-    effects.emplace_back(Launch{attempt.key});
+    without_successor_.insert(attempt.key);
+    effects.emplace_back(Launch{attempt.key, std::nullopt});
 }
 
 bool NodeAttempts::lease_expired(Instant now, const Attempt& attempt) const {

@@ -24,6 +24,10 @@ namespace rpic {
 ///     for it yet   are on the     starts it                   and files go    the master's
 ///                  way                                        to the master   acknowledgement
 ///
+/// While the tasks of a job are very short, each that runs has a successor, which the runner has
+/// already and starts by itself: a slot would stand empty for as long as such a task takes if this
+/// slave were asked in between. The successor is launching, and promised the slot of the other.
+///
 /// Only what has reached the runner survives this slave, so the runner's list is the truth after a
 /// start, and nothing is told to a master before that list is known.
 class NodeAttempts {
@@ -40,15 +44,17 @@ class NodeAttempts {
         Phase phase = Phase::waiting;
         Files files = Files::none;
         bool ahead = false;
-        bool discard = false;       // nobody wants its result any more
-        bool stop = false;          // it is to end, for ...
-        std::string stop_reason;    // ... this reason
-        bool stop_told = false;     // the runner knows that
-        bool by_runner = false;     // the runner has it until it is told to forget it
-        bool told_started = false;  // to the master
-        bool reported = false;      // to the master, on this connection
-        bool output_here = false;   // its inline output is in memory
-        bool gathering = false;     // its output or files are being brought together
+        bool discard = false;                 // nobody wants its result any more
+        bool stop = false;                    // it is to end, for ...
+        std::string stop_reason;              // ... this reason
+        bool stop_told = false;               // the runner knows that
+        bool by_runner = false;               // the runner has it until it is told to forget it
+        std::optional<AttemptKey> promised;   // the slot of this one; it has none so far
+        std::optional<AttemptKey> successor;  // who is promised its slot
+        bool told_started = false;            // to the master
+        bool reported = false;                // to the master, on this connection
+        bool output_here = false;             // its inline output is in memory
+        bool gathering = false;               // its output or files are being brought together
         Instant launched_at{};
         Instant ended_at{};
         AttemptReport report;     // once it has ended
@@ -56,7 +62,7 @@ class NodeAttempts {
 
         bool not_launched() const { return phase == Phase::waiting || phase == Phase::preparing; }
         bool with_runner() const { return phase == Phase::launching || phase == Phase::running; }
-        bool has_slot() const { return phase == Phase::preparing || with_runner(); }
+        bool has_slot() const { return phase == Phase::preparing || (with_runner() && !promised); }
         bool has_lease() const { return job->stop_after_seconds > 0; }
         /// Whether its report goes with output behind the message.
         bool has_inline_output() const { return report.output_bytes > 0 && output_file.empty(); }
@@ -65,7 +71,8 @@ class NodeAttempts {
         bool brings_files() const;
     };
 
-    /// What the runner has of an attempt. `job` is what an earlier slave wrote down of it.
+    /// What the runner has of an attempt. `job` is what an earlier slave wrote down of it; of one
+    /// that is known here it may be null.
     struct Seen {
         AttemptKey key;
         bool ended = false;
@@ -82,6 +89,11 @@ class NodeAttempts {
         AttemptKey key;
     };
     struct Launch {
+        AttemptKey key;
+        std::optional<AttemptKey> after;  // once this one has ended; nothing: at once
+    };
+    /// The runner need not wait any more with this one, which it has.
+    struct StartNow {
         AttemptKey key;
     };
     struct Kill {
@@ -124,8 +136,8 @@ class NodeAttempts {
         std::string reason;
     };
     using Effect =
-        std::variant<Prepare, Launch, Kill, Collect, DropOutput, Forget, RemoveFolder, ExtendLease,
-                     SendResync, SendStarted, SendRetracted, SendReport, EndLink>;
+        std::variant<Prepare, Launch, StartNow, Kill, Collect, DropOutput, Forget, RemoveFolder,
+                     ExtendLease, SendResync, SendStarted, SendRetracted, SendReport, EndLink>;
     using Effects = std::vector<Effect>;
 
     explicit NodeAttempts(Holding capacity) : slots_(std::move(capacity)) {}
@@ -184,6 +196,11 @@ class NodeAttempts {
     void send_resync_if_due(Instant now, Effects& effects);
     void order(Instant now, std::int64_t job, const TaskOrder& order, Effects& effects);
     void admit(Instant now, Effects& effects);
+    void fill_slots(Instant now, Effects& effects);
+    void promise_slots(Effects& effects);
+    void take_promised_slot(Attempt& attempt);
+    void leave_slot(Attempt& attempt);
+    void note_length(const Attempt& attempt);
     void start(Instant now, Attempt& attempt, Effects& effects);
     void launch_if_ready(Instant now, Attempt& attempt, Effects& effects);
     bool lease_expired(Instant now, const Attempt& attempt) const;
@@ -208,6 +225,9 @@ class NodeAttempts {
     std::map<std::int64_t, std::shared_ptr<const NodeJob>> jobs_;  // told on this connection
     std::deque<AttemptKey> due_;    // without room, though the master believes that there is
     std::deque<AttemptKey> ahead_;  // queued ahead
+    std::deque<AttemptKey> promised_;
+    std::set<AttemptKey> without_successor_;             // of those that the runner has
+    std::int64_t short_job_ = 0;                         // whose last task was very short; 0: none
     std::deque<std::pair<Instant, AttemptKey>> starts_;  // when to tell that they run
     std::set<AttemptKey> forget_later_;  // forgotten here while no runner was attached
     std::optional<Instant> lease_from_;  // the newest proof that the master has heard this node

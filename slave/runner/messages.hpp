@@ -40,11 +40,21 @@ BOOST_DESCRIBE_STRUCT(LaunchSpec, (),
                       (key, command, env, folder, cwd, stdin_file, uid, gid, groups, memory_bytes,
                        time_limit_seconds, grace_seconds, stop_after_seconds, context))
 
+/// Run it at once, or when the attempt `after`, which runs now, has ended; it is held until then
+/// and forgotten if the slave goes.
 struct Launch {
     static constexpr std::string_view type_name = "launch";
     LaunchSpec spec;
+    std::optional<AttemptKey> after;
 };
-BOOST_DESCRIBE_STRUCT(Launch, (), (spec))
+BOOST_DESCRIBE_STRUCT(Launch, (), (spec, after))
+
+/// Run these, which are held, at once.
+struct StartHeld {
+    static constexpr std::string_view type_name = "start_held";
+    std::vector<AttemptKey> attempts;
+};
+BOOST_DESCRIBE_STRUCT(StartHeld, (), (attempts))
 
 /// What the runner knows of an attempt. `report` means something once `ended` is set.
 struct RunnerAttempt {
@@ -135,7 +145,7 @@ struct AttemptOutput {
 BOOST_DESCRIBE_STRUCT(AttemptOutput, (), (id, key, known, offset, complete))
 
 using ToRunner =
-    std::variant<Attach, Launch, KillAttempts, ForgetAttempts, RenewLease, ReadAttempt>;
+    std::variant<Attach, Launch, StartHeld, KillAttempts, ForgetAttempts, RenewLease, ReadAttempt>;
 using FromRunner = std::variant<Attached, Launched, Ended, AttemptOutput>;
 
 }  // namespace rpic

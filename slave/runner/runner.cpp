@@ -53,6 +53,7 @@ asio::awaitable<void> Runner::serve(LocalSocket socket) {
     if (slave_ != &connection) co_return;
     slave_ = nullptr;
     readers_.clear();
+    held_.clear();
     idle_since_ = Clock::now();
     timer_.cancel();
     note("the slave is gone: " + reason);
@@ -78,6 +79,7 @@ void Runner::on(LocalConnection& connection, const Attach& message) {
     if (slave_ != nullptr && slave_ != &connection) {
         slave_->close("replaced by another slave");
         readers_.clear();
+        held_.clear();
     }
     slave_ = &connection;
     idle_since_ = Clock::now();
@@ -112,13 +114,28 @@ void Runner::on(LocalConnection& connection, const Launch& message) {
         connection.send(answer);
     } else if (const auto ended = ended_.find(key); ended != ended_.end()) {
         tell(ended->second, output_of(ended->second, 0, limits::inline_output_bytes));
-    } else if (!stopping_) {
+    } else if (stopping_ || is_held(key)) {
+        return;
+    } else if (message.after && running_.contains(*message.after) &&
+               !held_.contains(*message.after)) {
+        held_.emplace(*message.after, message.spec);
+    } else {
         launch(message.spec);
     }
 }
 
+void Runner::on(LocalConnection&, const StartHeld& message) {
+    for (const auto& key : message.attempts)
+        if (const auto spec = take_held(key)) launch(*spec);
+}
+
 void Runner::on(LocalConnection&, const KillAttempts& message) {
     for (const auto& key : message.attempts) {
+        if (const auto spec = take_held(key)) {
+            Attempt never_ran(output_path(key));
+            never_ran.spec = *spec;
+            fail(never_ran, message.outcome, message.reason);
+        }
         const auto known = running_.find(key);
         if (known == running_.end()) continue;
         auto& attempt = *known->second;

@@ -67,6 +67,7 @@ class Runner {
     boost::asio::awaitable<void> converse(LocalConnection& connection);
     void on(LocalConnection& connection, const Attach& message);
     void on(LocalConnection& connection, const Launch& message);
+    void on(LocalConnection& connection, const StartHeld& message);
     void on(LocalConnection& connection, const KillAttempts& message);
     void on(LocalConnection& connection, const ForgetAttempts& message);
     void on(LocalConnection& connection, const RenewLease& message);
@@ -80,6 +81,9 @@ class Runner {
 
     // runner_tasks.cpp: from launch to end
     void launch(const LaunchSpec& spec);
+    bool is_held(const AttemptKey& key) const;
+    std::optional<LaunchSpec> take_held(const AttemptKey& key);
+    void start_held_after(const AttemptKey& key);
     bool start(Attempt& attempt, const LaunchSpec& spec);
     bool open_streams(Attempt& attempt, const LaunchSpec& spec, int (&streams)[3]);
     void fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned& spawned);
@@ -124,6 +128,7 @@ class Runner {
     boost::asio::steady_timer timer_;
     std::map<AttemptKey, std::unique_ptr<Attempt>> running_;
     std::unordered_map<pid_t, Attempt*> by_pid_;
+    std::map<AttemptKey, LaunchSpec> held_;  // until this one, which runs, has ended
     std::map<AttemptKey, EndedAttempt> ended_;
     std::vector<Reader> readers_;
     LocalConnection* slave_ = nullptr;

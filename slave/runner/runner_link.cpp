@@ -238,6 +238,10 @@ void RunnerLink::send_if_attached(const Message& message) {
     if (attached_) connection_->send(message);
 }
 
+void RunnerLink::send(const StartHeld& message) {
+    send_if_attached(message);
+}
+
 void RunnerLink::send(const KillAttempts& message) {
     send_if_attached(message);
 }

@@ -57,6 +57,7 @@ class RunnerLink {
     bool send(const Launch& message);
 
     /// These are dropped while nothing is attached: the list of on_attached is the truth then.
+    void send(const StartHeld& message);
     void send(const KillAttempts& message);
     void send(const ForgetAttempts& message);
     void send(const RenewLease& message);

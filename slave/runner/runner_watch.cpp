@@ -57,6 +57,7 @@ void Runner::stop() {
     if (stopping_) return;
     note("was told to stop");
     stopping_ = true;
+    held_.clear();
     std::vector<AttemptKey> keys;
     for (const auto& [key, attempt] : running_) keys.push_back(key);
     for (const auto& key : keys) {

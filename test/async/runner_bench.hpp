@@ -77,6 +77,13 @@ class FakeSlave : public RunnerHandler {
         message.spec = spec;
         REQUIRE(link.send(message));
     }
+    /// To be started once the attempt `after` has ended.
+    void hold(const LaunchSpec& spec, const AttemptKey& after) {
+        Launch message;
+        message.spec = spec;
+        message.after = after;
+        REQUIRE(link.send(message));
+    }
     void start(const LaunchSpec& spec) {
         launch(spec);
         until([&] { return launched.contains(spec.key); });

@@ -238,6 +238,63 @@ TEST_CASE("an order ends a task with the outcome that it names", "[runner]") {
     CHECK(stream_of(slave.outputs[spec.key], OutputStream::out) == "ready\nasked\n");
 }
 
+TEST_CASE("a held task starts when the one before it has ended, or at a word", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    const auto waits = "while [ ! -e go ]; do sleep 0.02; done; echo first >> order";
+    const auto first = folder.shell(waits);
+    const auto next = folder.shell("echo next >> order");
+    const auto early = folder.shell("true");
+    const auto never = folder.shell("true");
+    const auto late = folder.shell("true");
+    slave.start(first);
+    slave.hold(next, first.key);
+    const auto second = folder.shell("sleep 1000");
+    slave.start(second);
+    slave.hold(early, second.key);
+    slave.run(folder.shell("true"));
+    CHECK_FALSE(slave.launched.contains(next.key));
+    CHECK_FALSE(slave.launched.contains(early.key));
+    StartHeld start;
+    start.attempts = {early.key};
+    slave.link.send(start);
+    slave.until([&] { return slave.ended.contains(early.key); });
+    CHECK(slave.ended[early.key].report.outcome == "exited");
+    slave.hold(never, second.key);
+    KillAttempts order;
+    order.attempts = {never.key};
+    order.outcome = "killed";
+    slave.link.send(order);
+    slave.until([&] { return slave.ended.contains(never.key); });
+    CHECK(slave.ended[never.key].report.outcome == "killed");
+    CHECK_FALSE(slave.launched.contains(never.key));
+    write_file(folder.path / "go", "");
+    slave.until([&] { return slave.ended.contains(next.key); });
+    CHECK(folder.text_of("order") == "first\nnext\n");
+    // There is nothing left that it could wait for.
+    slave.hold(late, first.key);
+    slave.until([&] { return slave.ended.contains(late.key); });
+}
+
+TEST_CASE("what is held is forgotten with the slave that wanted it", "[runner]") {
+    RunnerFolder folder;
+    const auto first = folder.shell("while [ ! -e go ]; do sleep 0.02; done");
+    const auto next = folder.shell("echo ran > next");
+    {
+        FakeSlave slave(folder.runner_path());
+        slave.start(first);
+        slave.hold(next, first.key);
+        slave.run(folder.shell("true"));
+    }
+    FakeSlave slave(folder.runner_path());
+    slave.until([&] { return slave.attached == 1; });
+    CHECK_FALSE(slave.listed.contains(next.key));
+    write_file(folder.path / "go", "");
+    slave.until([&] { return slave.ended.contains(first.key); });
+    slave.run(folder.shell("true"));
+    CHECK_FALSE(folder.there("next"));
+}
+
 TEST_CASE("what a task leaves behind is killed", "[runner]") {
     RunnerFolder folder;
     const bool groups = GENERATE(true, false);

@@ -27,7 +27,10 @@ inline std::string words(const std::vector<AttemptKey>& keys) {
 struct EffectWords {
     using A = NodeAttempts;
     std::string operator()(const A::Prepare& e) const { return "prepare " + words(e.key); }
-    std::string operator()(const A::Launch& e) const { return "launch " + words(e.key); }
+    std::string operator()(const A::Launch& e) const {
+        return "launch " + words(e.key) + (e.after ? " after " + words(*e.after) : "");
+    }
+    std::string operator()(const A::StartNow& e) const { return "start " + words(e.key); }
     std::string operator()(const A::Kill& e) const {
         return "kill " + words(e.key) + ": " + e.reason;
     }
@@ -152,6 +155,12 @@ class AttemptsWorld {
         seen.report.outcome = "exited";
         seen.report.exit_code = 0;
         seen.report.output_bytes = output_bytes;
+        return seen;
+    }
+    /// The same, soon after it began.
+    NodeAttempts::Seen soon_exited(const AttemptKey& key) const {
+        auto seen = exited(key);
+        seen.report.duration_seconds = 0.001;
         return seen;
     }
     NodeAttempts::Seen running(const AttemptKey& key) const {

@@ -44,7 +44,7 @@ static int ask(in_port_t port, long count) {
     for (long i = 0; i < count; ++i) {
         char unique[32];
         snprintf(unique, sizeof unique, "%ld", i);
-        gearman_client_add_task(client, NULL, &done, "true", unique, "", 0, &result);
+        gearman_client_add_task(client, NULL, &done, "true", unique, "x", 1, &result);
         if (result != GEARMAN_SUCCESS) return 1;
     }
     result = gearman_client_run_tasks(client);
