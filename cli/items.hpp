@@ -6,7 +6,6 @@
 
 namespace rpic {
 
-
 /// How many bytes at the end are the begin of a character whose rest is still to come.
 std::size_t incomplete_tail(std::string_view bytes);
 

@@ -99,7 +99,7 @@ inline constexpr std::int64_t master_blob_bytes = std::int64_t{8}
 inline constexpr auto housekeeping_interval = 60s;        // between looks at what is too old
 inline constexpr auto backup_kept = 60min;                // a backup that was made, for its client
 inline constexpr std::size_t job_dependencies = 256;      // more: refused
-inline constexpr std::size_t item_bytes = 8 * 1024;      // of one item; more: refused
+inline constexpr std::size_t item_bytes = 8 * 1024;       // of one item; more: refused
 inline constexpr std::size_t where_chars = 2048;          // of an expression; more: refused
 inline constexpr int where_depth = 32;                    // nested deeper: refused
 inline constexpr auto lost_after_stop = 120s;             // default under on_disconnect=stop
@@ -128,8 +128,8 @@ inline constexpr auto started_after = 100ms;  // a task that ends sooner is only
 inline constexpr auto attempts_tick = 25ms;   // what is told later shares a message
 inline constexpr std::size_t held_output_bytes =
     1024 * 1024;  // of ended tasks, without a link: the rest is read from the runner again
-inline constexpr std::size_t work_folders_kept = 64;    // empty ones, for later tasks; more: removed
-inline constexpr auto work_folders_kept_time = 1s;      // after the last attempt: removed
+inline constexpr std::size_t work_folders_kept = 64;  // empty ones, for later tasks; more: removed
+inline constexpr auto work_folders_kept_time = 1s;    // after the last attempt: removed
 inline constexpr std::size_t work_folders_at_once = 64;  // made or removed in one go
 inline constexpr int fetches_at_once = 4;  // attempts whose input files are brought; others wait
 inline constexpr int collections_at_once = 2;  // likewise: output and files that go to the master
