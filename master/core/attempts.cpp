@@ -104,6 +104,7 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     order.order.task = job.index(position);
     order.order.attempt = attempt.number;
     order.order.ahead = ahead;
+    if (job.spec->numbered) order.order.item = std::to_string(order.order.task);
     effects.push_back(std::move(order));
     ++counters_.tasks_started;
     ++placed_;
