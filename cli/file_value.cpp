@@ -85,8 +85,8 @@ FileValue from_toml(const toml::node& node, const std::string& file_name, int de
     } else if (const auto* table = node.as_table()) {
         value.kind = FileValue::Kind::table;
         for (const auto& [key, member] : *table)
-            value.table.emplace_back(std::string(key.str()),
-                                     from_toml(member, file_name, depth + 1));
+            value.table.push_back(
+                {std::string(key.str()), from_toml(member, file_name, depth + 1)});
     } else {
         fail(file_name, value.line, "a date or time: no option takes one; put it in quotes");
     }
@@ -125,7 +125,7 @@ FileValue from_json(const boost::json::value& json, const std::string& file_name
         case boost::json::kind::object:
             value.kind = FileValue::Kind::table;
             for (const auto& [key, member] : json.get_object())
-                value.table.emplace_back(std::string(key), from_json(member, file_name, depth + 1));
+                value.table.push_back({std::string(key), from_json(member, file_name, depth + 1)});
             break;
         case boost::json::kind::null:
             fail(file_name, 0, "a null: leave the option out instead");
