@@ -164,7 +164,10 @@ void SqliteDatabase::begin(bool secure) {
 
 void SqliteDatabase::commit() {
     kept_->commit.run();
-    if (secure_) execute(database_.get(), "PRAGMA secure_delete=FAST");
+    if (!secure_) return;
+    execute(database_.get(), "PRAGMA secure_delete=FAST");
+    // The log still has the pages as they were: what was deleted is gone once it is empty.
+    execute(database_.get(), "PRAGMA wal_checkpoint(TRUNCATE)");
     secure_ = false;
 }
 
