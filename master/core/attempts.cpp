@@ -65,8 +65,8 @@ TaskResult result_of(const AttemptReport& report) {
     result.reason = words_for(report);
     result.duration_seconds = sane_seconds(report.duration_seconds);
     result.cpu_seconds = sane_seconds(report.cpu_seconds);
-    const bool memory_is_sane = report.max_rss_bytes >= 0 && report.max_rss_bytes <= most_memory;
-    result.max_rss_bytes = memory_is_sane ? report.max_rss_bytes : 0;
+    if (report.max_rss_bytes >= 0 && report.max_rss_bytes <= most_memory)
+        result.max_rss_bytes = report.max_rss_bytes;
     // What a job is said to have printed decides which results are dropped first.
     result.output_bytes = std::clamp<std::int64_t>(report.output_bytes, 0, limits::output_bytes);
     if (is_blob(report.output_blob)) result.output_blob = report.output_blob;
