@@ -38,6 +38,7 @@ void fuzz_job_file(std::string_view input);
 void fuzz_lines(std::string_view input);
 void fuzz_manifest(std::string_view input);
 void fuzz_message(std::string_view input);
+void fuzz_spool(std::string_view input);
 void fuzz_store(std::string_view input);
 void fuzz_where(std::string_view input);
 void fuzz_words(std::string_view input);

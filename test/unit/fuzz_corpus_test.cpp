@@ -13,8 +13,8 @@ namespace {
 const std::map<std::string, void (*)(std::string_view)> targets = {
     {"config", fuzz_config},     {"frame", fuzz_frame}, {"http", fuzz_http},
     {"job_file", fuzz_job_file}, {"lines", fuzz_lines}, {"manifest", fuzz_manifest},
-    {"message", fuzz_message},   {"store", fuzz_store}, {"where", fuzz_where},
-    {"words", fuzz_words}};
+    {"message", fuzz_message},   {"spool", fuzz_spool}, {"store", fuzz_store},
+    {"where", fuzz_where},       {"words", fuzz_words}};
 
 }  // namespace
 
