@@ -43,6 +43,25 @@ def time_limit(seconds: float):
     return mark
 
 
+def rounds(default: int) -> int:
+    """How often a test that repeats itself does so; the long run sets it."""
+    return int(os.environ.get("RPIC_TEST_ROUNDS", default))
+
+
+def seconds(default: float) -> float:
+    """Likewise, how long a test lasts that has no rounds."""
+    return float(os.environ.get("RPIC_TEST_SECONDS", default))
+
+
+def tell(**figures) -> None:
+    """What a test has counted or measured: printed, and a line of JSON for the long run."""
+    line = json.dumps(figures)
+    print(line, flush=True)
+    if "RPIC_TEST_REPORT" in os.environ:
+        with open(os.environ["RPIC_TEST_REPORT"], "a", encoding="ascii") as report:
+            report.write(line + "\n")
+
+
 def wait_for(predicate, timeout: float, what: str):
     """Polls until the predicate gives something true, and returns that."""
     deadline = time.monotonic() + timeout
@@ -81,9 +100,10 @@ def free_port() -> int:
     raise AssertionError("no free port found in 100 attempts")
 
 
-def is_listening(port: int) -> bool:
-    """Reads the kernel's table: a connection only to see would itself be an event at the master."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+def is_listening(port: int, pid: int | str = "self") -> bool:
+    """Reads the kernel's table, that of the network of this process or another: a connection only
+    to see would itself be an event at the master."""
+    for table in (f"/proc/{pid}/net/tcp", f"/proc/{pid}/net/tcp6"):
         with contextlib.suppress(FileNotFoundError), open(table, encoding="ascii") as lines:
             for line in list(lines)[1:]:
                 fields = line.split()
@@ -122,6 +142,34 @@ def all_processes() -> list:
 def kill_quietly(pid: int, how: int = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, how)
+
+
+def processes_below(folder: pathlib.Path) -> list:
+    """(pid, command line) of every process, apart from this one, that names the folder or works in
+    it. Runners and tasks are found so: they know nothing of the environment of who started them."""
+    found = []
+    for pid, command in all_processes():
+        there = ""
+        with contextlib.suppress(OSError):
+            there = os.readlink(f"/proc/{pid}/cwd")
+        if pid != os.getpid() and (str(folder) in command or there.startswith(str(folder))):
+            found.append((pid, command))
+    return found
+
+
+def end_processes_below(folder: pathlib.Path, timeout: float = 10) -> list:
+    """Kills them until there are none; what they were. Again and again: a runner or a task may just
+    have started another one."""
+    ended: dict = {}
+    deadline = time.monotonic() + timeout
+    while left := processes_below(folder):
+        ended.update(left)
+        for pid, _ in left:
+            kill_quietly(pid)
+        if time.monotonic() > deadline:
+            break
+        time.sleep(POLL)
+    return sorted(ended.items())
 
 
 class Program:
@@ -213,6 +261,7 @@ class Cluster:
         self.adopted: set = set()
         self.runs: list = []
         self.key_file = self.folder / "join-key"
+        self.bind = "127.0.0.1"
 
     # ------------------------------------------------------------------------------------ programs
 
@@ -229,22 +278,27 @@ class Cluster:
         env.update(extra or {})
         return env
 
+    def command(self, name: str, program: str, args: tuple) -> list:
+        """The words that start a program; name: whose it is, or the program's own."""
+        return [str(self.bin / program)] + [str(argument) for argument in args]
+
     def start(self, program: str, *args, name: str | None = None,
               env: dict | None = None) -> Program:
         """Starts any of the programs with just these arguments."""
         name = name or program
         log = self.logs / f"{len(self.programs) + 1:02}-{name}.log"
-        command = [str(self.bin / program)] + [str(argument) for argument in args]
+        command = self.command(name, program, args)
         self.programs.append(Program(name, command, log, self.environment(env)))
         return self.programs[-1]
 
     def run(self, program: str, *args, stdin: str | None = None, env: dict | None = None,
             timeout: float = 20) -> subprocess.CompletedProcess:
         """Runs any of the programs to its end."""
-        command = [str(self.bin / program)] + [str(argument) for argument in args]
+        command = self.command(program, program, args)
         result = subprocess.run(command, input=stdin or "", capture_output=True, text=True,
                                 env=self.environment(env), timeout=timeout, check=False)
-        self.note(" ".join([program, *command[1:], "->", str(result.returncode)]), result)
+        words = [program, *[str(argument) for argument in args], "->", str(result.returncode)]
+        self.note(" ".join(words), result)
         return result
 
     def note(self, what: str, result: subprocess.CompletedProcess) -> None:
@@ -258,14 +312,14 @@ class Cluster:
     def start_master(self, *args, port: int | None = None, plain: bool = False,
                      env: dict | None = None) -> Program:
         """Starts the master (again, on the port that it had) and waits until it answers."""
-        arguments = ["--state-dir", self.master_state, "--bind", "127.0.0.1"]
+        arguments = ["--state-dir", self.master_state, "--bind", self.bind]
         arguments += ["--plain"] if plain else []
         for _ in range(5):
             self.port = port or self.port or free_port()
             self.master = self.start("rpicluster-master", *arguments, "--port", self.port, *args,
                                      name="master", env=env)
-            wait_for(lambda: is_listening(self.port) or not self.master.alive(), 10,
-                     "the master listens")
+            wait_for(lambda: is_listening(self.port, self.master.pid) or not self.master.alive(),
+                     10, "the master listens")
             if self.master.alive():
                 wait_for(lambda: self.cli_ok("status"), 10, "the master answers")
                 return self.master
@@ -279,11 +333,14 @@ class Cluster:
     def restart_master(self, *args, plain: bool = False) -> Program:
         return self.start_master(*args, port=self.port, plain=plain)
 
+    def master_address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
     def start_slave(self, name: str, *args, role: str = "basic", master: str | None = None,
                     key_file: pathlib.Path | None = None, env: dict | None = None) -> Program:
         """A slave with a state directory of its own, which a later slave of that name reuses."""
         return self.start("rpicluster-slave", "--state-dir", self.slave_state(name), "--name", name,
-                          "--role", role, "--master", master or f"127.0.0.1:{self.port}",
+                          "--role", role, "--master", master or self.master_address(),
                           "--key-file", key_file or self.join_key_file(), *args, name=name, env=env)
 
     def start_worker(self, name: str, *args, cpus: float = 2, **keywords) -> Program:
@@ -475,9 +532,10 @@ class SystemTest(unittest.TestCase):
     """Base of the tests: self.cluster, empty and not started."""
 
     maxDiff = None
+    cluster_type = Cluster
 
     def setUp(self):
-        self.cluster = Cluster()
+        self.cluster = self.cluster_type()
         self.addCleanup(self.cluster.close)
 
     def assert_one_line(self, text: str, *words: str) -> None:
