@@ -175,14 +175,16 @@ def end_processes_below(folder: pathlib.Path, timeout: float = 10) -> list:
 class Program:
     """One started program; its standard output and error go to a log file."""
 
-    def __init__(self, name: str, command: list, log_file: pathlib.Path, env: dict):
+    def __init__(self, name: str, command: list, log_file: pathlib.Path, env: dict,
+                 errors: int | None = None):
         self.name = name
         self.command = command
         self.log_file = log_file
         self.end_was_expected = False
         with open(log_file, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT, env=env,
+                                            stderr=subprocess.STDOUT if errors is None else errors,
+                                            env=env,
                                             start_new_session=True)
         self.pid = self.process.pid
 
@@ -262,6 +264,8 @@ class Cluster:
         self.runs: list = []
         self.key_file = self.folder / "join-key"
         self.bind = "127.0.0.1"
+        self.prefixes: dict = {}  # program -> words to start it with, such as prlimit's
+        self.errors: dict = {}    # name -> descriptor of its standard error, instead of its log
 
     # ------------------------------------------------------------------------------------ programs
 
@@ -280,7 +284,8 @@ class Cluster:
 
     def command(self, name: str, program: str, args: tuple) -> list:
         """The words that start a program; name: whose it is, or the program's own."""
-        return [str(self.bin / program)] + [str(argument) for argument in args]
+        words = [*self.prefixes.get(program, []), self.bin / program, *args]
+        return [str(word) for word in words]
 
     def start(self, program: str, *args, name: str | None = None,
               env: dict | None = None) -> Program:
@@ -288,7 +293,8 @@ class Cluster:
         name = name or program
         log = self.logs / f"{len(self.programs) + 1:02}-{name}.log"
         command = self.command(name, program, args)
-        self.programs.append(Program(name, command, log, self.environment(env)))
+        self.programs.append(Program(name, command, log, self.environment(env),
+                                     self.errors.get(name)))
         return self.programs[-1]
 
     def run(self, program: str, *args, stdin: str | None = None, env: dict | None = None,
