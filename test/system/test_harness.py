@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cluster import end_processes_below, processes_below, wait_for
+from cluster import wait_for
 from ledger import FaultTest
+from processes import end_processes_below, processes_below
 
 
 class Harness(FaultTest):

@@ -13,7 +13,7 @@ import time
 import unittest
 
 from cluster import rounds, tell, time_limit, wait_for
-from ledger import FaultTest, uptime
+from ledger import FaultTest, full_only, uptime
 from network import NetworkCluster, may_make_networks
 from relay import Relay
 
@@ -22,7 +22,7 @@ LOST_WITHIN = 25.0  # the contract: work runs elsewhere after that
 SLACK = 3.0         # for a busy machine
 SILENCE = 15.0      # a slave that hears nothing for so long connects anew
 FAST = ("--heartbeat", "0.5", "--reconnect-max", "6")
-TASKS = range(1, 4)
+TASKS = range(5, 8)  # with a big one, whose output takes a link of its own
 FOREVER = 100_000
 
 
@@ -102,32 +102,39 @@ class Partitions(FaultTest):
 
     # ---------------------------------------------------------------------------------- both ways
 
+    @full_only
     @time_limit(60 + 50 * ROUNDS)
     def test_two_way_healed_before_lost(self):
         self.heal_before_lost("both")
 
+    @full_only
     @time_limit(60 + 90 * ROUNDS)
     def test_two_way_healed_after_lost(self):
         self.heal_after_lost("both")
 
     # ------------------------------------------------------------------------------------ one way
 
+    @full_only
     @time_limit(60 + 50 * ROUNDS)
     def test_deaf_node_healed_before_lost(self):
         self.heal_before_lost("in")
 
+    @full_only
     @time_limit(60 + 90 * ROUNDS)
     def test_deaf_node_healed_after_lost(self):
         self.heal_after_lost("in")
 
+    @full_only
     @time_limit(60 + 50 * ROUNDS)
     def test_mute_node_healed_before_lost(self):
         self.heal_before_lost("out")
 
+    @full_only
     @time_limit(60 + 90 * ROUNDS)
     def test_mute_node_healed_after_lost(self):
         self.heal_after_lost("out")
 
+    @full_only
     @time_limit(60 + 150 * ROUNDS)
     def test_stop_never_runs_a_task_twice_at_once(self):
         """Whichever way the cable is cut, the node ends its tasks before they begin elsewhere."""
@@ -161,6 +168,7 @@ class Partitions(FaultTest):
             self.end_round(job)
             self.assertEqual(self.attempts(job), {1}, "nothing ran twice")
 
+    @full_only
     @time_limit(60 + 60 * ROUNDS)
     def test_address_of_a_node_changes(self):
         self.start_boards()
@@ -177,6 +185,7 @@ class Partitions(FaultTest):
         node = self.cluster.nodes()["pi1"]
         return node["state"] == "online" and node["address"].startswith(address + ":")
 
+    @full_only
     @time_limit(60 + 60 * ROUNDS)
     def test_address_of_the_master_changes(self):
         """Its name stays: slaves look it up anew."""

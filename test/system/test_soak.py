@@ -11,6 +11,7 @@ import statistics
 import time
 
 from cluster import SystemTest, seconds, tell, time_limit
+from ledger import full_only
 from storms import Crowd
 
 SECONDS = seconds(20)
@@ -39,6 +40,7 @@ def bytes_below(folder: pathlib.Path) -> int:
 
 
 class Soak(SystemTest):
+    @full_only
     @time_limit(SECONDS + 300)
     def test_soak(self):
         self.master = self.cluster.start_master()

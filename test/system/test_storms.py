@@ -10,7 +10,7 @@ import time
 import unittest
 
 from cluster import time_limit, wait_for
-from ledger import FaultTest
+from ledger import FaultTest, full_only
 from plain_peer import frame
 from storms import LIVE, MEBIBYTE, StormTest
 from test_jobs_disk import SmallDisk, may_mount
@@ -20,6 +20,7 @@ FEW_DESCRIPTORS = 256
 
 
 class Crowds(StormTest):
+    @full_only
     @time_limit(150)
     def test_ten_thousand_connections_of_as_many_addresses(self):
         self.start()
@@ -29,6 +30,7 @@ class Crowds(StormTest):
         storm.close()
         self.check_storm("10,000 connections", 64 * MEBIBYTE, through=through)
 
+    @full_only
     @time_limit(150)
     def test_ten_thousand_connections_of_one_address(self):
         self.start()
@@ -65,6 +67,7 @@ class BadCrowds(StormTest):
         self.assertLess(dripping, 600, "some of them were closed by now")
         self.check_storm("slowloris", 32 * MEBIBYTE, closed=600 - dripping)
 
+    @full_only
     @time_limit(150)
     def test_half_open_sessions(self):
         """Nodes that are there for the kernel alone, as after a crash; they are let go in time."""
@@ -77,6 +80,7 @@ class BadCrowds(StormTest):
         frozen.close()
         self.check_storm("half-open sessions", 64 * MEBIBYTE)
 
+    @full_only
     @time_limit(150)
     def test_peers_that_never_read(self):
         """Each asks and asks and takes no answer; 40 of them hold what 40 outboxes hold."""
@@ -141,6 +145,7 @@ class Logs(StormTest):
         self.assertIn(b"lines before it were lost", os.read(reading, 1 << 20))
         self.check_storm("nobody reads the log", 32 * MEBIBYTE)
 
+    @full_only
     @unittest.skipUnless(may_mount(), "needs root and unshare(1)")
     @time_limit(150)
     def test_log_file_on_a_full_disk(self):
