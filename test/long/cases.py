@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TEXT_KEPT = 4000  # characters of what a failed part said, the last ones
+TEXT_KEPT = 4000  # characters of what a failed part said
 
 
 @dataclasses.dataclass
@@ -31,6 +31,12 @@ class Outcome:
     count: int
     problems: str = ""  # empty: all went well
     figures: list = dataclasses.field(default_factory=list)
+
+
+def shortened(text: str) -> str:
+    """From the first failure on, which says most, without the paths of this machine."""
+    start = max(text.find("FAIL"), 0)
+    return text[start:start + TEXT_KEPT].replace(str(ROOT), ".")
 
 
 @dataclasses.dataclass
@@ -99,7 +105,7 @@ class SystemCase(Case):
         skipped = any("skipped" in text for _, text in runs)
         if skipped or (counted < sum(shares) and not problems):
             problems += "it was skipped, or did not count what it did:\n" + runs[0][1]
-        return Outcome(counted, problems[-TEXT_KEPT:], [line for line in told if line])
+        return Outcome(counted, shortened(problems), [line for line in told if line])
 
     def environment(self, share: int, report: pathlib.Path) -> dict:
         return {"RPIC_TEST_ROUNDS": str(share), "RPIC_TEST_REPORT": str(report),
@@ -135,7 +141,7 @@ class CommandCase(Case):
     def run(self, context: Context, count: int) -> Outcome:
         words = [str(word).replace("BIN", str(context.bin)) for word in self.command]
         code, text = ended(Running(words))[0]
-        return Outcome(int(code == 0), text[-TEXT_KEPT:] if code != 0 else "")
+        return Outcome(int(code == 0), shortened(text) if code != 0 else "")
 
 
 @dataclasses.dataclass
@@ -153,7 +159,7 @@ class SimulatorCase(Case):
                                     context.done + 1, "--policy", self.policy]))[0]
         found = re.search(r"^seeds=(\d+).*$", text, re.MULTILINE)
         good = code == 0 and found and int(found[1]) == count
-        return Outcome(count if good else 0, "" if good else text[-TEXT_KEPT:],
+        return Outcome(count if good else 0, "" if good else shortened(text),
                        [{"line": found[0]}] if found else [])
 
 
@@ -175,7 +181,7 @@ class FuzzCase(Case):
                                     kept, "--runs", count, self.target.replace("-", "_")]))[0]
         found = re.search(r"^.*?(\d+) executions.*$", text, re.MULTILINE)
         good = code == 0 and found
-        return Outcome(int(found[1]) if good else 0, "" if good else text[-TEXT_KEPT:],
+        return Outcome(int(found[1]) if good else 0, "" if good else shortened(text),
                        [{"line": found[0]}] if found else [])
 
 

@@ -53,7 +53,7 @@ class KillLoops(FaultTest):
         """Not a wait for something: a random moment."""
         time.sleep(self.dice.uniform(0, most))
 
-    def loop(self, kill, one_run: bool) -> None:
+    def loop(self, kill, one_run: bool, unknown: int = 0) -> None:
         self.cluster.start_master()
         for name in ("pi1", "pi2"):
             self.start_worker(name, 2, *FAST)
@@ -73,7 +73,7 @@ class KillLoops(FaultTest):
             for key, attempt in try_results(self, jobs[-3:]).items():
                 self.assertEqual(results.setdefault(key, attempt), attempt, key)
             tell(count=1)
-        self.assertEqual(self.counters()["unknown_attempts"], 0)
+        self.assertLessEqual(self.counters()["unknown_attempts"], unknown)
         if one_run:
             # An order that was lost with its slave costs a number, but it never became a run.
             ran = collections.Counter(key[:2] for key in self.ledger.runs())
@@ -93,4 +93,7 @@ class KillLoops(FaultTest):
 
     @time_limit(60 + 10 * ROUNDS)
     def test_runner(self):
-        self.loop(self.kill_runners, one_run=False)
+        # A runner that is killed before it has forgotten an end which the master has acknowledged
+        # tells it again, and the master has forgotten the attempt: at most each slot's last one.
+        slots = 2 * len(("pi1", "pi2"))
+        self.loop(self.kill_runners, one_run=False, unknown=slots * ROUNDS)
