@@ -6,6 +6,7 @@
 #include <string>
 
 #include "slave/core/attempts.hpp"
+#include "slave/core/heartbeat_times.hpp"
 #include "slave/identity.hpp"
 #include "slave/options.hpp"
 #include "slave/role.hpp"
@@ -136,8 +137,8 @@ class WorkerRole : public Role, private RunnerHandler {
     RunnerLink runner_;
     RunnerOutput runner_output_;
     Connection* link_ = nullptr;
-    std::map<std::int64_t, Instant> beats_sent_;  // sequence -> when, without an answer so far
-    std::map<AttemptKey, std::string> outputs_;   // inline ones of attempts that have ended
+    HeartbeatTimes beats_sent_;
+    std::map<AttemptKey, std::string> outputs_;  // inline ones of attempts that have ended
     struct Due {
         AttemptKey key;
         std::string output;

@@ -1,0 +1,52 @@
+#include "slave/runner/waiting_launches.hpp"
+
+#include <set>
+
+namespace rpic {
+
+bool WaitingLaunches::add(const AttemptKey& key, std::string frame) {
+    const auto [place, added] = waiting_.try_emplace(key);
+    if (!added) return false;
+    bytes_ += frame.size();
+    place->second.frame = std::move(frame);
+    return true;
+}
+
+const std::string& WaitingLaunches::sent(const AttemptKey& key) {
+    auto& launch = waiting_.at(key);
+    launch.sent = true;
+    return launch.frame;
+}
+
+void WaitingLaunches::answered(const AttemptKey& key) {
+    const auto found = waiting_.find(key);
+    if (found == waiting_.end()) return;
+    bytes_ -= found->second.frame.size();
+    waiting_.erase(found);
+}
+
+std::vector<AttemptKey> WaitingLaunches::unsent(const std::vector<RunnerAttempt>& known) const {
+    std::set<AttemptKey> taken;
+    for (const auto& each : known) taken.insert(each.key);
+    std::vector<AttemptKey> keys;
+    for (const auto& [key, launch] : waiting_)
+        if (!launch.sent && !taken.contains(key)) keys.push_back(key);
+    return keys;
+}
+
+void WaitingLaunches::on_runner_gone() {
+    for (auto& [key, launch] : waiting_) {
+        if (launch.sent) ++launch.deaths;
+        launch.sent = false;
+    }
+}
+
+std::vector<AttemptKey> WaitingLaunches::give_up(int deaths) {
+    std::vector<AttemptKey> keys;
+    for (const auto& [key, launch] : waiting_)
+        if (launch.deaths >= deaths) keys.push_back(key);
+    for (const auto& key : keys) answered(key);
+    return keys;
+}
+
+}  // namespace rpic
