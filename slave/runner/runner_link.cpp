@@ -168,7 +168,7 @@ void RunnerLink::dispatch(const Frame& frame, RunnerHandler& handler) {
 
 /// Launches that no runner took, those of this moment included.
 void RunnerLink::send_waiting(const std::vector<RunnerAttempt>& known) {
-    for (const auto& key : waiting_.unsent(known)) connection_->send_bytes(waiting_.sent(key));
+    for (const auto& key : waiting_.on_attached(known)) connection_->send_bytes(waiting_.sent(key));
 }
 
 void RunnerLink::gone(RunnerHandler& handler, const std::string& reason) {
@@ -201,7 +201,7 @@ bool RunnerLink::send(const Launch& message) {
     if (waiting_.bytes() + frame.size() > limits::outbox_hard_bytes) return false;
     const auto& key = message.spec.key;
     if (!waiting_.add(key, std::move(frame))) return true;  // it is under way
-    if (attached_)
+    if (waiting_.open())
         connection_->send_bytes(waiting_.sent(key));
     else
         wanted_.notify();

@@ -9,6 +9,7 @@ bool WaitingLaunches::add(const AttemptKey& key, std::string frame) {
     if (!added) return false;
     bytes_ += frame.size();
     place->second.frame = std::move(frame);
+    place->second.number = ++last_number_;
     return true;
 }
 
@@ -25,16 +26,20 @@ void WaitingLaunches::answered(const AttemptKey& key) {
     waiting_.erase(found);
 }
 
-std::vector<AttemptKey> WaitingLaunches::unsent(const std::vector<RunnerAttempt>& known) const {
+std::vector<AttemptKey> WaitingLaunches::on_attached(const std::vector<RunnerAttempt>& known) {
+    open_ = true;
     std::set<AttemptKey> taken;
     for (const auto& each : known) taken.insert(each.key);
-    std::vector<AttemptKey> keys;
+    std::map<std::uint64_t, AttemptKey> in_order;
     for (const auto& [key, launch] : waiting_)
-        if (!launch.sent && !taken.contains(key)) keys.push_back(key);
+        if (!launch.sent && !taken.contains(key)) in_order[launch.number] = key;
+    std::vector<AttemptKey> keys;
+    for (const auto& [number, key] : in_order) keys.push_back(key);
     return keys;
 }
 
 void WaitingLaunches::on_runner_gone() {
+    open_ = false;
     for (auto& [key, launch] : waiting_) {
         if (launch.sent) ++launch.deaths;
         launch.sent = false;
