@@ -190,7 +190,7 @@ void Slave::on_attached(const std::vector<RunnerAttempt>& all) {
     Effects effects;
     attempts_.on_attached(now(), seen, effects);
     apply(std::move(effects));
-    for (const auto& key : waiting_.unsent(all)) {
+    for (const auto& key : waiting_.on_attached(all)) {
         waiting_.sent(key);
         socket_.to_runner([order = launches_.at(key)](Runner& runner) { runner.launch(order); });
     }

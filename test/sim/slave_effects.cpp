@@ -56,14 +56,17 @@ void Slave::carry_out(const NodeAttempts::Launch& effect, Effects&) {
     order.spec.stop_after_seconds = attempt->job->stop_after_seconds;
     order.spec.grace_seconds = to_seconds(limits::kill_grace);
     order.after = effect.after;
+    stage_.trace.line(board_.name, "launches ", effect.key, effect.after ? " after " : "",
+                      effect.after ? name_of(*effect.after) : "");
     if (!waiting_.add(effect.key, {})) return;
     launches_[effect.key] = order;
-    if (!attached_) return want_runner();
+    if (!waiting_.open()) return want_runner();
     waiting_.sent(effect.key);
     socket_.to_runner([order](Runner& runner) { runner.launch(order); });
 }
 
 void Slave::carry_out(const NodeAttempts::StartNow& effect, Effects&) {
+    stage_.trace.line(board_.name, "need not hold back ", effect.key);
     if (attached_)
         socket_.to_runner([key = effect.key](Runner& runner) { runner.start_held(key); });
 }

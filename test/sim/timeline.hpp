@@ -85,8 +85,8 @@ struct LocalClock {
     Instant at(Duration now) const {
         return Instant(std::chrono::seconds(10) + scaled(now - booted, rate));
     }
-    /// True time that passes while this clock counts `local`.
-    Duration lasts(Duration local) const { return scaled(local, 1 / rate); }
+    /// True time that passes until this clock has counted `local`.
+    Duration lasts(Duration local) const { return scaled(local, 1 / rate) + Duration(2); }
 
     static Duration scaled(Duration time, double factor) {
         return Duration(static_cast<Duration::rep>(static_cast<double>(time.count()) * factor));

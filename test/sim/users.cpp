@@ -34,8 +34,14 @@ std::shared_ptr<JobSpec> Users::make_spec() {
     for (int count = random.chance(25) ? 2 : 0; count > 0; --count)
         if (const auto root = some_job())
             spec->after.push_back((random.chance(70) ? "any:" : "") + std::to_string(*root));
-    if (spec->array.empty() && random.chance(10) && master_.up())
-        for (const auto& [id, node] : master_.cluster()->nodes()) spec->on_each.push_back(id);
+    if (spec->array.empty() && random.chance(10) && master_.up()) {
+        for (const auto& [id, node] : master_.cluster()->nodes())
+            if (node->record.confirmed) spec->on_each.push_back(id);
+        // Each of them must be able to run it.
+        spec->cpus = 0;
+        spec->memory_bytes = 0;
+        spec->resources.clear();
+    }
     return spec;
 }
 
