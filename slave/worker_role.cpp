@@ -176,6 +176,13 @@ void WorkerRole::on_attached(const std::vector<RunnerAttempt>& attempts) {
     remove_unknown_folders();
 }
 
+void WorkerRole::on_no_runner() {
+    Effects effects;
+    attempts_.on_no_runner(Clock::now(), effects);
+    apply(std::move(effects));
+    remove_unknown_folders();
+}
+
 void WorkerRole::on_launched(const Launched& message) {
     Effects effects;
     attempts_.on_launched(Clock::now(), message.key, effects);

@@ -81,6 +81,7 @@ class WorkerRole : public Role, private RunnerHandler {
 
     // What the runner says.
     void on_attached(const std::vector<RunnerAttempt>& attempts) override;
+    void on_no_runner() override;
     void on_launched(const Launched& message) override;
     void on_ended(const RunnerAttempt& attempt, std::string_view output) override;
     void on_output(const AttemptOutput& message, std::string_view records) override;

@@ -53,6 +53,7 @@ asio::awaitable<void> RunnerLink::run(RunnerHandler& handler) {
     auto seen = wanted_.count();
     bool wanted = something_left();
     for (;;) {
+        if (!wanted && waiting_.empty()) handler.on_no_runner();
         while (!wanted && waiting_.empty()) seen = co_await wanted_.wait(seen);
         std::string reason;
         bool unusable = false;

@@ -24,6 +24,10 @@ class RunnerHandler {
     /// stay until ForgetAttempts.
     virtual void on_attached(const std::vector<RunnerAttempt>& attempts) = 0;
 
+    /// There is no runner, and none has left anything: told once that is known, at the start or
+    /// when one has ended, also one that ended before it was attached.
+    virtual void on_no_runner() = 0;
+
     virtual void on_launched(const Launched& message) = 0;
 
     /// An attempt has ended. `output` is all of it, unless `attempt.output_file` is set. Comes from
