@@ -99,6 +99,17 @@ void Audit::job_recorded(const JobStatus& status, const JobSpec& spec) const {
                  job_name(status.id));
 }
 
+/// With its first attempt a job has begun: what it had to wait for is over then.
+void Audit::task_recorded(const TaskRecord& record) {
+    if (record.live.empty() || !begun_.insert(record.job).second) return;
+    for (const auto& after : store_.job(record.job)->spec->after) {
+        const auto colon = after.find(':');
+        const auto root = std::stoll(colon == std::string::npos ? after : after.substr(colon + 1));
+        must(store_.job(root)->status.ended, Kind::disobeyed,
+             job_name(record.job) + " begins before " + job_name(root) + " has ended");
+    }
+}
+
 void Audit::start_ordered(const std::string& node_id, std::int64_t job, const TaskOrder& order) {
     const AttemptKey key{job, order.task, order.attempt};
     const auto* entry = store_.job(job);
@@ -118,13 +129,6 @@ void Audit::start_ordered(const std::string& node_id, std::int64_t job, const Ta
     const auto* node = store_.node(node_id);
     must(!entry->spec->on_each.empty() || (!node->draining && node->quarantine.empty()),
          Kind::disobeyed, name_of(key) + " is ordered from a node that gets no work");
-    if (!begun_.insert(job).second) return;
-    for (const auto& after : entry->spec->after) {
-        const auto colon = after.find(':');
-        const auto root = std::stoll(colon == std::string::npos ? after : after.substr(colon + 1));
-        must(store_.job(root)->status.ended, Kind::disobeyed,
-             job_name(job) + " begins before " + job_name(root) + " has ended");
-    }
 }
 
 void Audit::forgetting_allowed(const AttemptKey& key, const std::string& why) const {
@@ -218,7 +222,7 @@ void Audit::ended(const AttemptReport& report, const std::string& output) {
 
 // ---------------------------------------------------------------------------------------- the end
 
-void Audit::all_is_over(const Jobs& jobs) const {
+void Audit::all_is_over() const {
     for (const auto& [key, id] : submits_) {
         const auto* entry = store_.job(id);
         must(entry != nullptr && entry->status.ended, Kind::stuck, job_name(id) + " has not ended");
@@ -231,10 +235,14 @@ void Audit::all_is_over(const Jobs& jobs) const {
     must(store_.jobs().size() == submits_.size(), Kind::submitted_twice,
          "there are " + std::to_string(store_.jobs().size()) + " jobs, but only " +
              std::to_string(submits_.size()) + " submits");
-    for (const auto& [id, worker] : jobs.workers())
-        must(worker.attempts.empty() && worker.detached.empty() && worker.used.cpus_milli == 0 &&
-                 worker.used.memory_bytes == 0,
-             Kind::left_behind, "nothing runs, but the master's books of " + id + " are not empty");
+}
+
+bool Audit::books_are_empty(const Jobs& jobs) {
+    return std::all_of(jobs.workers().begin(), jobs.workers().end(), [](const auto& entry) {
+        const auto& worker = entry.second;
+        return worker.attempts.empty() && worker.detached.empty() && worker.used.cpus_milli == 0 &&
+               worker.used.memory_bytes == 0;
+    });
 }
 
 }  // namespace rpic::sim

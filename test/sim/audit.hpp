@@ -55,6 +55,7 @@ class Audit {
     // The master, once what it decided is on disk.
     void master_started() const;
     void job_recorded(const JobStatus& status, const JobSpec& spec) const;
+    void task_recorded(const TaskRecord& record);
     void start_ordered(const std::string& node_id, std::int64_t job, const TaskOrder& order);
     void forgetting_allowed(const AttemptKey& key, const std::string& why) const;
     void result_recorded(const TaskResult& result, const std::string& output);
@@ -68,7 +69,9 @@ class Audit {
     void died(const AttemptKey& key) { ++deaths_[{key.job, key.task}]; }
 
     // The end.
-    void all_is_over(const Jobs& jobs) const;
+    void all_is_over() const;
+    /// The master has counted all that ran out again.
+    static bool books_are_empty(const Jobs& jobs);
 
     std::int64_t attempts_started() const { return static_cast<std::int64_t>(began_.size()); }
     const std::map<std::string, JobId>& submits() const { return submits_; }

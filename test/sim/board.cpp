@@ -37,7 +37,7 @@ void Board::power_off() {
         stage_.network.close_node_end(link, "no power", true);
     slave_.reset();
     runner_.reset();
-    socket_ = false;
+    socket_ = connecting_ = false;
     disk_.lose_tail(stage_.random);
     std::erase_if(facts_.finished, [this](const auto& entry) {
         const auto& [key, durable] = entry;
@@ -60,6 +60,7 @@ void Board::kill_slave() {
     const auto link = slave_->link();
     slave_.reset();
     if (link != 0) stage_.network.close_node_end(link, "its slave was killed");
+    connecting_ = false;
     if (!std::exchange(socket_, false)) return;
     to_runner([](Runner& runner) { runner.slave_gone(); });
 }
@@ -72,9 +73,10 @@ void Board::kill_runner() {
 
 void Board::end_runner() {
     runner_.reset();
-    if (!socket_) return;
+    const bool told = socket_ || connecting_;
+    socket_ = told;
     to_slave([](Slave& slave) { slave.on_runner_gone(); });
-    socket_ = false;
+    socket_ = connecting_ = false;
 }
 
 /// With nothing to do the runner ends by itself: soon without a slave, later with one.
@@ -104,6 +106,7 @@ void Board::connect_runner() {
             runner_ = std::make_unique<Runner>(stage_, facts_, disk_, *this);
             watch_idle(0);
         }
+        connecting_ = true;
         to_runner([this, life](Runner&) {
             if (slave_ != nullptr && life == slave_life_) attach();
         });
@@ -112,6 +115,7 @@ void Board::connect_runner() {
 
 void Board::attach() {
     socket_ = true;
+    connecting_ = false;
     to_slave([all = runner_->attach()](Slave& slave) { slave.on_attached(all); });
 }
 
@@ -151,6 +155,16 @@ std::vector<AttemptKey> Board::processes() const {
 bool Board::empty() const {
     return slave_ != nullptr && slave_->settled() && slave_->attempts().size() == 0 &&
            processes().empty() && facts_.finished.empty();
+}
+
+std::string Board::what_is_left() const {
+    if (slave_ == nullptr || !slave_->settled()) return facts_.name + " has no master";
+    std::string left = facts_.name + " still has";
+    for (const auto& state : slave_->attempts().states())
+        left += " " + name_of(state.key) + " (" + state.state + ")";
+    for (const auto& key : processes()) left += " " + name_of(key) + " (runs)";
+    for (const auto& [key, durable] : facts_.finished) left += " " + name_of(key) + " (finished)";
+    return left;
 }
 
 Duration Board::calm_since() {

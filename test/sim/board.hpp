@@ -26,6 +26,8 @@ class Board : public RunnerSocket, public Runner::Ear {
     std::vector<AttemptKey> processes() const;
     /// Nothing runs here, and nothing waits for the master.
     bool empty() const;
+    /// Why it is not.
+    std::string what_is_left() const;
     /// The slave knows its runner, and the master both, since this time or earlier; max() if not.
     /// To be asked now and then.
     Duration calm_since();
@@ -55,7 +57,8 @@ class Board : public RunnerSocket, public Runner::Ear {
     std::unique_ptr<Slave> slave_;
     std::uint64_t runner_life_ = 0;
     std::uint64_t slave_life_ = 0;
-    bool socket_ = false;  // the runner and this slave are connected
+    bool socket_ = false;      // the runner and this slave are connected
+    bool connecting_ = false;  // they are about to be
     Duration last_to_slave_{};
     Duration last_to_runner_{};
     Duration calm_since_ = Duration::max();

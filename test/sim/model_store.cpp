@@ -26,6 +26,11 @@ void ModelStore::take(const DropJobs& drop) {
     for (const auto id : drop.ids) jobs_.erase(id);
 }
 
+void ModelStore::take(const PutTask& put) {
+    on_task(put.record);
+    tasks_[{put.record.job, put.record.position}] = put.record;
+}
+
 void ModelStore::take(const PutResult& put) {
     on_result(put.result, put.output);
     const TaskId task{put.result.job, put.result.position};

@@ -22,6 +22,8 @@ class ModelStore {
 
     /// Called before a result is taken, with its output.
     std::function<void(const TaskResult&, const std::string&)> on_result;
+    /// Called before a record of a task is taken.
+    std::function<void(const TaskRecord&)> on_task;
     /// Called before a job is taken.
     std::function<void(const JobStatus&, const JobSpec&)> on_job;
 
@@ -55,7 +57,7 @@ class ModelStore {
     void take(const PutJob& put);
     void take(const PutJobStatus& put) { jobs_.at(put.status.id).status = put.status; }
     void take(const DropJobs& drop);
-    void take(const PutTask& put) { tasks_[{put.record.job, put.record.position}] = put.record; }
+    void take(const PutTask& put);
     void take(const DropTask& drop) { tasks_.erase({drop.job, drop.position}); }
     void take(const PutResult& put);
     void take(const SetMeta& set);

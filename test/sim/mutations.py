@@ -81,7 +81,8 @@ MUTATIONS = {
         (
             'take_over(worker, told, present, effects) ? "adopt"',
             "(take_over(worker, told, present, effects) ||\n"
-            '                           (sim::planted("adopt_anything") && told.state != "ended"))\n'
+            '                           (sim::planted("adopt_anything") && told.state != "ended") ||\n'
+            '                           sim::planted("no_fencing"))\n'
             '                              ? "adopt"',
         ),
         (

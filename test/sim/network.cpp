@@ -31,7 +31,8 @@ template <class Message>
 void Network::push(LinkId id, Lane<Message>& lane, Message message, int trips) {
     const auto& wire = wires_[links_.at(id).board];
     const auto usual = random_.between(100us, random_.chance(5) ? 60ms : 3ms);
-    lane.items.push_back({timeline_.now() + wire.extra + usual * trips, std::move(message)});
+    const auto extra = std::is_same_v<Message, Up> ? wire.extra_up : wire.extra_down;
+    lane.items.push_back({timeline_.now() + extra + usual * trips, std::move(message)});
     pump(id, lane);
 }
 
@@ -54,6 +55,8 @@ void Network::deliver_up(LinkId id) {
         auto message = std::move(items.front().message);
         items.pop_front();
         const bool closed = std::holds_alternative<Closed>(message);
+        // Before a hello both sides have shaken hands, which one that is gone cannot.
+        if (std::holds_alternative<Greeting>(message) && !link->node_open) continue;
         if (link->master_open) {
             const int board = link->board;
             if (closed) link->master_open = false;
@@ -132,6 +135,11 @@ void Network::cut(int board, bool up, bool down) {
     wire.down_cut = wire.down_cut || down;
 }
 
+void Network::slow_down(int board, Duration up, Duration down) {
+    wires_[board].extra_up = up;
+    wires_[board].extra_down = down;
+}
+
 bool Network::is_cut(int board) const {
     const auto found = wires_.find(board);
     return found != wires_.end() && (found->second.up_cut || found->second.down_cut);
@@ -157,7 +165,11 @@ void Network::heal(int board) {
 
 void Network::set_node_power(int board, bool on) {
     wires_[board].power = on;
-    if (!on) return;
+    if (!on) {
+        // What was not on its way yet goes with the machine.
+        for (const auto id : links_of(board)) links_.at(id).up.items.clear();
+        return;
+    }
     // What the master has sent meanwhile, it sends again: a machine that knows nothing of it.
     for (const auto id : links_of(board)) {
         auto& link = links_.at(id);
@@ -170,7 +182,10 @@ void Network::set_node_power(int board, bool on) {
 
 void Network::set_master_power(bool on) {
     master_power_ = on;
-    if (!on) return;
+    if (!on) {
+        for (auto& [id, link] : links_) link.down.items.clear();
+        return;
+    }
     for (auto& [id, link] : links_) {
         if (link.master_open || !link.up.swallowed) continue;
         timeline_.after(random_.between(200ms, 15s), [this, number = id] {

@@ -60,8 +60,8 @@ class Network {
     void cut(int board, bool up, bool down);
     void heal(int board);
     bool is_cut(int board) const;
-    /// Everything takes so much longer.
-    void slow_down(int board, Duration extra) { wires_[board].extra = extra; }
+    /// Everything in these directions takes so much longer.
+    void slow_down(int board, Duration up, Duration down);
 
     // Machines with power answer what belongs to no connection.
     void set_node_power(int board, bool on);
@@ -88,7 +88,8 @@ class Network {
     struct Wire {
         bool up_cut = false;
         bool down_cut = false;
-        Duration extra{};
+        Duration extra_up{};
+        Duration extra_down{};
         bool power = true;
     };
 

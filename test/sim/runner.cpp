@@ -27,9 +27,10 @@ Plan plan_of(std::uint64_t seed, const AttemptKey& key, const NodeJob& job) {
     Random random(mixed);
     Plan plan;
     const auto& kind = job.env.at("KIND");
-    plan.duration = kind == "short"    ? random.between(5ms, 90ms)
-                    : kind == "medium" ? random.between(200ms, 8s)
-                                       : random.between(10s, 70s);
+    plan.duration = kind == "short"     ? random.between(5ms, 90ms)
+                    : kind == "medium"  ? random.between(200ms, 8s)
+                    : kind == "endless" ? random.between(60s, 200s)
+                                        : random.between(10s, 70s);
     const auto chance = random.pick(1, 100);
     if (chance > 80) plan.code = 1;
     if (chance > 96) plan.outcome = "signalled";

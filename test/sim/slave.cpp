@@ -28,13 +28,7 @@ void Slave::after(Duration local, std::function<void()> action) {
 
 void Slave::start() {
     stage_.trace.line(board_.name, "its slave starts");
-    if (socket_.something_left()) {
-        want_runner();
-    } else {
-        Effects effects;
-        attempts_.on_no_runner(now(), effects);
-        apply(std::move(effects));
-    }
+    look_for_runner();
     connect();
 }
 
@@ -167,6 +161,14 @@ void Slave::release(const AttemptKey& key) {
 
 // ------------------------------------------------------------------------------------- the runner
 
+/// At the start, and when a runner has ended.
+void Slave::look_for_runner() {
+    if (!waiting_.empty() || socket_.something_left()) return want_runner();
+    Effects effects;
+    attempts_.on_no_runner(now(), effects);
+    apply(std::move(effects));
+}
+
 void Slave::want_runner() {
     if (attached_ || connecting_runner_) return;
     connecting_runner_ = true;
@@ -232,7 +234,7 @@ void Slave::on_runner_gone() {
         stage_.audit.died(key);
         on_ended(attempt, {});
     }
-    if (!waiting_.empty() || socket_.something_left()) want_runner();
+    look_for_runner();
 }
 
 }  // namespace rpic::sim

@@ -88,6 +88,7 @@ class Slave {
     void carry_out(const NodeAttempts::SendReport& effect, Effects& more);
     void carry_out(const NodeAttempts::EndLink& effect, Effects& more);
     void want_tick();
+    void look_for_runner();
     void want_runner();
     void prepared(const AttemptKey& key, bool on_disk);
     void collect(const AttemptKey& key);

@@ -45,8 +45,21 @@ std::shared_ptr<JobSpec> Users::make_spec() {
     return spec;
 }
 
-void Users::submit_something() {
+void Users::submit_something(bool endless) {
     auto spec = make_spec();
+    if (endless) {
+        spec->env["KIND"] = "endless";
+        spec->array.clear();
+        spec->on_each.clear();
+        spec->after.clear();
+        spec->cpus = 1;
+        spec->time_limit_seconds = 0;
+        spec->held = false;
+        if (policy_ == Policy::mixed)
+            spec->on_disconnect = stage_.random.chance(70) ? "stop" : "keep";
+        spec->lost_after_seconds =
+            spec->on_disconnect == "stop" ? to_seconds(limits::lost_after_stop_min) : 0;
+    }
     const auto key = spec->idempotency_key = "key" + std::to_string(++last_);
     open_[key] = std::move(spec);
     send(key);

@@ -18,7 +18,8 @@ class Users {
     Users(Stage& stage, Master& master, Policy policy)
         : stage_(stage), master_(master), policy_(policy) {}
 
-    void submit_something();
+    /// `endless`: tasks that run for minutes.
+    void submit_something(bool endless = false);
     void change_something();
     /// No node is drained or in quarantine and no job is held any more.
     void let_all_go_on();

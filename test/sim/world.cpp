@@ -20,6 +20,7 @@ enum Fault {
     partition,
     switch_off,  // of the network: a partition of all
     slowness,
+    late_answers,
     reset,
     master_killed,
     master_killed_in_commit,
@@ -42,6 +43,7 @@ World::World(std::uint64_t seed, Policy policy, bool traced)
     stage_.store.on_result = [this](const TaskResult& result, const std::string& output) {
         stage_.audit.result_recorded(result, output);
     };
+    stage_.store.on_task = [this](const TaskRecord& record) { stage_.audit.task_recorded(record); };
     stage_.store.on_job = [this](const JobStatus& status, const JobSpec& spec) {
         stage_.audit.job_recorded(status, spec);
     };
@@ -62,14 +64,15 @@ Outcome World::run() {
     try {
         master_.start();
         for (auto& board : boards_) board.power_on();
-        peace_ = stage_.random.between(40s, 150s);
+        peace_ = stage_.random.between(40s, 240s);
+        if (stage_.random.chance(25)) plan_siege();
         plan_users();
         plan_faults();
         stage_.timeline.at(peace_, [this] { make_peace(); });
         look_for_orphans();
         while (stage_.now() < peace_ + patience && !all_is_over()) stage_.timeline.step();
         if (!all_is_over()) give_up();
-        stage_.audit.all_is_over(*master_.jobs());
+        stage_.audit.all_is_over();
     } catch (const Violation& violation) {
         outcome.kind = violation.kind;
         outcome.violation = violation.what();
@@ -84,6 +87,24 @@ Outcome World::run() {
     outcome.faults = faults_;
     outcome.passed = stage_.now();
     return outcome;
+}
+
+/// A long task or two, and nodes that lose the master for about as long as leases last.
+void World::plan_siege() {
+    auto& random = stage_.random;
+    peace_ = std::max<Duration>(peace_, 200s);
+    for (auto count = random.pick(1, 2); count > 0; --count)
+        stage_.timeline.at(random.between(5s, 12s), [this] { users_.submit_something(true); });
+    for (auto count = random.pick(1, 2); count > 0; --count)
+        stage_.timeline.at(random.between(15s, 60s), [this] {
+            auto& board = some_board();
+            ++faults_;
+            if (stage_.random.chance(50)) return answer_late(board);
+            stage_.trace.line(board.facts().name, "is cut off");
+            const bool leases_end = stage_.random.chance(60);
+            cut(board, true, true,
+                leases_end ? stage_.random.between(70s, 160s) : stage_.random.between(22s, 60s));
+        });
 }
 
 void World::plan_users() {
@@ -144,10 +165,11 @@ void World::fault(int kind) {
             break;
         case slowness:
             stage_.trace.line(board.facts().name, "everything to and from it is slow");
-            stage_.network.slow_down(board.facts().index, random.between(50ms, 6s));
-            stage_.timeline.after(random.between(1s, 30s), [this, &board] {
-                stage_.network.slow_down(board.facts().index, {});
-            });
+            make_slow(board, random.between(50ms, 6s), random.between(50ms, 6s),
+                      random.between(1s, 30s));
+            break;
+        case late_answers:
+            answer_late(board);
             break;
         case reset:
             for (const auto link : stage_.network.links_of(board.facts().index))
@@ -158,15 +180,41 @@ void World::fault(int kind) {
     }
 }
 
+void World::make_slow(Board& board, Duration up, Duration down, Duration time) {
+    const int index = board.facts().index;
+    stage_.network.slow_down(index, up, down);
+    stage_.timeline.after(time, [this, index] { stage_.network.slow_down(index, {}, {}); });
+}
+
+/// The node goes on to hear for a while from a master that does not hear it any more.
+void World::answer_late(Board& board) {
+    auto& random = stage_.random;
+    stage_.trace.line(board.facts().name, "hears everything late");
+    const auto time = random.between(15s, 25s);
+    make_slow(board, {}, random.between(8s, 14s), time);
+    stage_.timeline.after(time, [this, &board] {
+        if (!stage_.faults) return;
+        stage_.trace.line(board.facts().name, "is not heard any more");
+        cut(board, true, false, stage_.random.between(40s, 150s));
+    });
+}
+
 void World::cut_off(Board& board) {
     auto& random = stage_.random;
     const auto which = random.pick(1, 4);
-    const int index = board.facts().index;
     stage_.trace.line(board.facts().name, which == 1   ? "is not heard any more"
                                           : which == 2 ? "hears nothing any more"
                                                        : "is cut off");
-    stage_.network.cut(index, which != 2, which != 1);
-    const auto time = random.chance(40) ? random.between(100ms, 18s) : random.between(15s, 100s);
+    const auto length = random.pick(1, 10);
+    const auto time = length <= 3   ? random.between(100ms, 18s)
+                      : length <= 7 ? random.between(18s, 50s)
+                                    : random.between(50s, 160s);
+    cut(board, which != 2, which != 1, time);
+}
+
+void World::cut(Board& board, bool up, bool down, Duration time) {
+    const int index = board.facts().index;
+    stage_.network.cut(index, up, down);
     stage_.timeline.after(time, [this, index, &board] {
         if (!stage_.network.is_cut(index)) return;
         stage_.trace.line(board.facts().name, "can be reached again");
@@ -191,7 +239,7 @@ void World::make_peace() {
     master_.no_more_faults();
     for (auto& board : boards_) {
         stage_.network.heal(board.facts().index);
-        stage_.network.slow_down(board.facts().index, {});
+        stage_.network.slow_down(board.facts().index, {}, {});
         board.power_on();
     }
     if (!master_.up()) master_.start();
@@ -205,24 +253,26 @@ void World::make_peace() {
 
 // ------------------------------------------------------------------------------------------- looks
 
-bool World::all_is_over() const {
+bool World::all_is_over() {
     if (stage_.faults || !users_.all_acknowledged()) return false;
     for (const auto& [key, job] : stage_.audit.submits()) {
         const auto* entry = stage_.store.job(job);
         if (entry == nullptr || !entry->status.ended) return false;
     }
-    if (!master_.settled()) return false;
+    if (!master_.settled() || !Audit::books_are_empty(*master_.jobs())) return false;
     for (const auto& board : boards_)
         if (!board.empty()) return false;
     return true;
 }
 
-void World::give_up() const {
+void World::give_up() {
     for (const auto& [key, job] : stage_.audit.submits())
         if (const auto* entry = stage_.store.job(job); entry == nullptr || !entry->status.ended)
             throw Violation(Kind::stuck, "job " + std::to_string(job) + " never ends");
     if (!users_.all_acknowledged()) throw Violation(Kind::stuck, "a submit is never answered");
-    throw Violation(Kind::left_behind, "all jobs have ended, but a node is not idle");
+    for (const auto& board : boards_)
+        if (!board.empty()) throw Violation(Kind::left_behind, board.what_is_left());
+    throw Violation(Kind::left_behind, "the master's books are never empty");
 }
 
 /// A process that the master does not want ends soon, as long as nothing keeps the two apart.

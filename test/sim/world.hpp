@@ -35,15 +35,19 @@ class World {
     Outcome run();
 
   private:
+    void plan_siege();
     void plan_users();
     void plan_faults();
     void fault(int kind);
+    void make_slow(Board& board, Duration up, Duration down, Duration time);
+    void answer_late(Board& board);
     void cut_off(Board& board);
+    void cut(Board& board, bool up, bool down, Duration time);
     void master_dies(int kind);
     void make_peace();
     void look_for_orphans();
-    bool all_is_over() const;
-    [[noreturn]] void give_up() const;
+    bool all_is_over();
+    [[noreturn]] void give_up();
     Board& some_board();
 
     Stage stage_;
