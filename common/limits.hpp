@@ -238,6 +238,7 @@ inline constexpr std::size_t web_logins = 256;  // sessions; more: the longest u
 inline constexpr auto web_login_time = 12h;     // without a request: the session ends
 inline constexpr std::size_t web_page = 1000;   // of ?limit=; more: 400
 inline constexpr std::size_t web_files_listed = 10'000;          // of a list of files
+inline constexpr std::size_t web_manifest_bytes = 8 * 1024 * 1024;  // larger: not shown
 inline constexpr std::size_t web_resume_bytes = 1024 * 1024;     // of events that are remembered,
 inline constexpr auto web_resume_time = 60s;  // so long without viewers; later ones begin anew
 inline constexpr std::size_t shown_jobs = 200;     // the newest; others are there on request

@@ -5,6 +5,7 @@
 #include "common/limits.hpp"
 #include "common/self_stats.hpp"
 #include "common/sleep.hpp"
+#include "common/text.hpp"
 #include "common/version.hpp"
 #include "master/answers.hpp"
 
