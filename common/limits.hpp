@@ -234,6 +234,7 @@ inline constexpr std::size_t web_tokens_kept = 64;        // more: asked about e
 inline constexpr std::size_t web_body_bytes = 1024 * 1024;  // of a JSON body; more: 413
 inline constexpr std::size_t web_masters = 32;  // requests that ask the master at once; more: 503
 inline constexpr auto web_wait = 60s;           // ?wait=; longer: cut
+inline constexpr auto web_told_time = 2s;       // a change is shown within it, or told as it was
 inline constexpr std::size_t web_logins = 256;  // sessions; more: the longest unused one ends
 inline constexpr auto web_login_time = 12h;     // without a request: the session ends
 inline constexpr std::size_t web_page = 1000;   // of ?limit=; more: 400

@@ -23,22 +23,30 @@ const NodeView& node_named(const Exchange& exchange) {
                                 printable(name, limits::name_chars) + "\"");
 }
 
+/// Whether the change can be seen in what is known of the node.
+bool shows(const NodeView& node, const ChangeNode& change) {
+    if (change.drain && node.draining != *change.drain) return false;
+    if (change.clear_quarantine && node.quarantined) return false;
+    return std::all_of(change.labels.begin(), change.labels.end(), [&](const auto& wanted) {
+        const auto label = node.labels.find(wanted.first);
+        if (wanted.second.empty()) return label == node.labels.end();
+        return label != node.labels.end() && label->second == wanted.second;
+    });
+}
+
 /// Asks the master for a change of a node, and tells how the node is then.
 awaitable<Answer> change_node(Exchange& exchange, ChangeNode request) {
-    NodeView node = node_named(exchange);
-    request.node = node.id;
+    request.node = node_named(exchange).id;
     auto visit = co_await exchange.visit();
     visit->send(request);
     auto reply = co_await visit->reply();
     take_answer<Done>(std::move(reply));
-    // The master tells the view of it only now.
-    if (request.drain) node.draining = *request.drain;
-    if (request.clear_quarantine) node.quarantined = false;
-    for (const auto& [label, value] : request.labels) {
-        node.labels[label] = value;
-        if (value.empty()) node.labels.erase(label);
-    }
-    co_return json_answer(node_json(exchange.services.view, node, Clock::now()));
+    // The master tells the view of it a moment later.
+    auto& view = exchange.services.view;
+    const auto deadline = Clock::now() + limits::web_told_time;
+    while (!shows(node_named(exchange), request) && Clock::now() < deadline)
+        co_await wait_for_change(view, ClusterView::Part::nodes, deadline - Clock::now());
+    co_return json_answer(node_json(view, node_named(exchange), Clock::now()));
 }
 
 }  // namespace

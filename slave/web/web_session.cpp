@@ -185,6 +185,8 @@ awaitable<Answer> WebSession::answer() {
         reply = problem_answer(error);
     } catch (const RequestFailedError& error) {
         reply = problem_answer(problem_of(error));
+    } catch (const BadMessageError& error) {
+        reply = problem_answer(ProblemError(503, std::string("the master sent ") + error.what()));
     }
     // Too late to say what went wrong: the browser sees that something is missing.
     if (begun_ && !reply.sent) throw DisconnectionError("its answer broke off: " + reply.text);
