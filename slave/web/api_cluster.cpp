@@ -113,7 +113,8 @@ awaitable<Answer> label_node(Exchange& exchange) {
     for (const auto& member : body) {
         const std::string label(member.key());
         const auto* text = member.value().if_string();
-        const bool good = node_name(label) == label && (text != nullptr || member.value().is_null());
+        const bool good =
+            node_name(label) == label && (text != nullptr || member.value().is_null());
         if (!good)
             throw ProblemError(400, "the label \"" + printable(label, limits::name_chars) +
                                         "\": expected a name of letters, digits, '.', '_' and '-', "
@@ -137,8 +138,8 @@ awaitable<Answer> get_join_key(Exchange& exchange) {
     const auto& view = exchange.services.view;
     auto address = parse_host_port(view.master, 0).value_or(HostPort{});
     // The address of a master on the webserver's own machine means another machine elsewhere.
-    const bool own = address.host.starts_with("127.") || address.host == "::1" ||
-                     address.host == "localhost";
+    const bool own =
+        address.host.starts_with("127.") || address.host == "::1" || address.host == "localhost";
     if (own && view.master_view) address.host = view.master_view->machine.hostname;
     json::object object;
     object["version"] = 1;
@@ -151,8 +152,8 @@ awaitable<Answer> get_metrics(Exchange& exchange) {
     Answer answer;
     answer.fields.emplace_back("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     answer.fields.emplace_back("Cache-Control", "no-store");
-    answer.text = metrics_text(exchange.services.view, exchange.services.feed.viewers(),
-                               Clock::now());
+    answer.text =
+        metrics_text(exchange.services.view, exchange.services.feed.viewers(), Clock::now());
     co_return answer;
 }
 

@@ -174,8 +174,7 @@ awaitable<TaskView> ask_task(Exchange& exchange, Visit& visit) {
     request.after = index - 1;
     request.limit = 1;
     auto page = co_await ask_tasks(visit, std::move(request));
-    if (page.tasks.empty())
-        throw ProblemError(404, "the job has no task " + std::to_string(index));
+    if (page.tasks.empty()) throw ProblemError(404, "the job has no task " + std::to_string(index));
     co_return std::move(page.tasks.front());
 }
 

@@ -314,7 +314,8 @@ asio::ip::address WebSession::address() const {
     return plain_address(peer_.address());
 }
 
-// ------------------------------------------------------------------------------- bodies, in and out
+// ------------------------------------------------------------------------------- bodies, in and
+// out
 
 awaitable<std::string> WebSession::body_part(std::size_t most) {
     if (request_.expects_continue && input_.empty() && body_left_ > 0)
@@ -339,8 +340,8 @@ awaitable<std::string> WebSession::body_part(std::size_t most) {
 
 awaitable<std::string> WebSession::body(std::size_t most) {
     if (body_left_ > most)
-        throw ProblemError(413, "the body is larger than " +
-                                    format_size(static_cast<std::int64_t>(most)));
+        throw ProblemError(
+            413, "the body is larger than " + format_size(static_cast<std::int64_t>(most)));
     std::string text = co_await body_part(most);
     co_return text;
 }
@@ -392,6 +393,9 @@ awaitable<void> WebSession::send_events() {
         if (caller_.token.empty() || Clock::now() - checked < shared_.times.check_again) continue;
         checked = Clock::now();
         expect_within(shared_.times.request, "the master did not say whether its token is good");
+        const auto number = cookie_in(request_.cookie, login_cookie);
+        if (!caller_.csrf.empty() && shared_.logins.find(number, checked) == nullptr)
+            throw DisconnectionError("it has logged out");
         const Admitted admitted = co_await shared_.gate.check_again(caller_.token);
         // A revoked token ends the stream; a master that cannot be asked does not.
         if (admitted.admission == Admission::refused)
