@@ -97,6 +97,7 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     task.waiting = false;
     job.take(position);
     job.count_live(1);
+    const double waited = to_seconds(now.at - job.waiting_since);
     job.waiting_since = now.at;
     occupy(worker, job, {job.status.id, position, attempt.number},
            ahead ? Place::ahead : Place::running);
@@ -109,6 +110,7 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     order.order.attempt = attempt.number;
     order.order.ahead = ahead;
     if (job.spec->numbered) order.order.item = std::to_string(order.order.task);
+    order.waited_seconds = std::max(waited, 0.0);
     effects.push_back(std::move(order));
     ++counters_.tasks_started;
     ++placed_;
