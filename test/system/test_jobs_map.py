@@ -251,7 +251,7 @@ class Map(SystemTest):
         self.assertEqual([task["index"] for task in value["tasks"]], [1, 2])
 
     def test_json_lines_come_as_tasks_end(self):
-        """What a program reads: the job, each task with its output and its files at home, the job."""
+        """What programs read: the job, each task with its output and its files at home, the job."""
         go = self.cluster.folder / "go"
         home = self.cluster.folder / "home"
         process = self.cluster.started_cli(
