@@ -48,10 +48,10 @@ function Why({ job }) {
 
 const waits = (job) => job.state === "queued" || (job.state === "running" && job.tasks.running === 0);
 
-export function JobRow({ job }) {
+export function JobRow({ job, heading = "h3" }) {
   const line = commandLine(job.command);
   return html`<li class="job"><a href=${`#/jobs/${job.id}`}>
-    <header><h3><span class="quiet">${job.id}</span> ${jobTitle(job)}</h3>
+    <header><${heading} class="title"><span class="quiet">${job.id}</span> ${jobTitle(job)}<//>
       <${Badge} state=${job.state} /></header>
     ${job.name && html`<p class="quiet mono">${clip(line, 90)}</p>`}
     <${TaskStrip} job=${job} /></a>
@@ -83,7 +83,7 @@ export function JobsPage() {
       ${mayDo("submit") && html`<a class="button primary" href="#/run">Run a job</a>`}</header>
     ${all.length === 0 ? html`<${Quiet}>Nothing was asked of this cluster yet.</${Quiet}>`
       : html`<ul class="jobs card">${all.map((job) => html`
-          <${JobRow} key=${job.id} job=${job} />`)}</ul>`}
+          <${JobRow} key=${job.id} job=${job} heading="h2" />`)}</ul>`}
     <${Trouble} error=${error} />
     ${jobs.value.length >= 200 && next !== null && html`<button onClick=${more}>
       Show older jobs</button>`}`;

@@ -27,7 +27,7 @@ export function Verdict() {
   const words = lost ? link.value.why : text;
   return html`<section class="verdict" data-tone=${lost ? "bad" : shown} aria-label="Verdict">
     <span class="dot"><${Shape} of=${lost ? "bad" : shown} /></span>
-    <div><h1 role="status">${words}</h1><p class="quiet"><${Counts} /></p></div></section>`;
+    <div><h1><span role="status">${words}</span></h1><p class="quiet"><${Counts} /></p></div></section>`;
 }
 
 function Counts() {
