@@ -3,6 +3,16 @@
 
 const keptSeconds = 16 * 60;
 const keptAtMost = 40_000; // the oldest go first
+const rowsAtMost = 24; // of a node; what is more is drawn over another
+
+// The first row that is free at that time.
+function rowFor(rows, time) {
+  const free = rows.findIndex((last) => last.ended != null && last.ended <= time + 0.02);
+  if (free >= 0) return free;
+  if (rows.length < rowsAtMost) return rows.length;
+  const end = (last) => last.ended ?? Infinity;
+  return rows.reduce((best, last, row) => (end(last) < end(rows[best]) ? row : best), 0);
+}
 
 export class Attempts {
   constructor() {
@@ -39,8 +49,7 @@ export class Attempts {
       return;
     }
     const { rows } = this.lane(run.node);
-    const free = rows.findIndex((last) => last.ended != null && last.ended <= run.started + 0.02);
-    const placed = { ...run, row: free < 0 ? rows.length : free };
+    const placed = { ...run, row: rowFor(rows, run.started) };
     rows[placed.row] = placed;
     this.all.set(key, placed);
     if (this.all.size > keptAtMost) this.all.delete(this.all.keys().next().value);

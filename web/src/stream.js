@@ -18,7 +18,7 @@ export function layOut(names, lanes, width) {
   const all = names.reduce((sum, name) => sum + rowsOf(name), 0);
   const title = narrow ? 15 : 0;
   const gap = names.length > 20 ? 3 : 8;
-  const row = Math.max(2, Math.min(12, Math.floor(420 / Math.max(1, all))));
+  const row = Math.max(1, Math.min(12, Math.floor(420 / Math.max(1, all))));
   let top = 4;
   const places = new Map();
   for (const name of names) {

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { request } from "./api.js";
 import { colours } from "./colours.js";
-import { number, plural, stateWords, taskStates } from "./format.js";
+import { number, plural, stateWords, taskStates, tasksOf } from "./format.js";
 import { attempts } from "./store.js";
 import { Trouble } from "./parts.js";
 
@@ -187,7 +187,7 @@ export function TaskGrid({ job, tasks: { list, error }, chosen }) {
       aria-valuenow=${Math.max(0, place)} onClick=${pick} onKeyDown=${move}
       aria-valuetext=${now ? `task ${now.index}, ${stateWords[now.state]}` +
         `${now.node ? ` on ${now.node}` : ""}` : `none chosen of ${number(shown.length)}`}></canvas>
-    ${list.length >= shownAtMost && html`<p class="quiet small">
+    ${tasksOf(job) > shownAtMost && html`<p class="quiet small">
       The first ${plural(shownAtMost, "task")} are shown.</p>`}
     <ul class="legend" aria-hidden="true">${taskStates.filter((state) => job.tasks[state] > 0)
       .map((state) => html`<li key=${state}><i data-state=${state}></i>${stateWords[state]}</li>`)}
