@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { Cluster } from "./cluster.js";
 import { Mock } from "./mock.js";
@@ -38,7 +39,7 @@ export class Bench {
   }
 
   async mock(options) {
-    const source = (name) => path.join(import.meta.dirname, "../../web", name);
+    const source = (name) => fileURLToPath(new URL(`../../web/${name}`, import.meta.url));
     const assets = new Map([["/index.html", source("index.html")],
       ["/icon.svg", source("icon.svg")], ["/app.js", path.join(this.web, "app.js")],
       ["/style.css", path.join(this.web, "style.css")]]);

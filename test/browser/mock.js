@@ -23,7 +23,7 @@ function boardOf(place) {
     address: `192.168.1.${21 + place}:40512`, hostname: `pi${place + 1}`, arch: "arm64",
     kernel_arch: "aarch64", cpu: models[place % 4], cpu_cores: cpus, ram_bytes: 4 * gigabyte,
     os: "Debian GNU/Linux 12 (bookworm)", kernel: "6.6.51+rpt-rpi-v8", version: "0.3.0", cpus,
-    memory_bytes: 3.7 * gigabyte, labels: place % 3 === 0 ? { room: "attic" } : {},
+    memory_bytes: 3.5 * gigabyte, labels: place % 3 === 0 ? { room: "attic" } : {},
     vitals: { cpu_percent: 4, ram_available_bytes: 3 * gigabyte, swap_bytes: 0,
       swap_used_bytes: 0, load_1m: 0.3, temperature_c: 45 + place % 9, undervoltage: false,
       throttled: false },
@@ -82,10 +82,11 @@ export class Mock {
   }
 
   about() {
+    const { vitals, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel } = boardOf(0);
     return {
       connected: true, address: "192.168.1.20:12345", trouble: "", updated_seconds_ago: 0.2,
-      master: { machine: { hostname: "shelf" }, vitals: {}, version: "0.3.0",
-        uptime_seconds: 9000, rss_bytes: 9e6, nodes: {} },
+      master: { machine: { hostname: "shelf", arch, kernel_arch, cpu, cpu_cores, ram_bytes, os,
+        kernel }, vitals, version: "0.3.0", uptime_seconds: 9000, rss_bytes: 9_000_000, nodes: {} },
     };
   }
 

@@ -229,10 +229,10 @@ function Table({ names }) {
       ${["running", "done", "failed", "lost"].map((state) => html`<td>${count(state)}</td>`)}
     </tr>`;
   });
-  return html`<table class="visually-hidden"><caption>Attempts of the last minutes</caption>
+  return html`<div class="visually-hidden"><table><caption>Attempts of the last minutes</caption>
     <thead><tr><th scope="col">Board</th><th scope="col">running</th><th scope="col">done</th>
       <th scope="col">failed</th><th scope="col">lost</th></tr></thead>
-    <tbody>${rows}</tbody></table>`;
+    <tbody>${rows}</tbody></table></div>`;
 }
 
 function Legend({ names }) {
