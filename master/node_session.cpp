@@ -5,6 +5,7 @@
 #include "common/version.hpp"
 #include "master/membership.hpp"
 #include "master/peers.hpp"
+#include "master/viewers.hpp"
 
 namespace rpic {
 
@@ -52,6 +53,10 @@ class NodeVisitor {
         Effects effects;
         const auto verdicts =
             context_.jobs.on_resync(context_.moment(), place_.id(), *node, attempts_, effects);
+        std::vector<AttemptKey> running;
+        for (const auto& attempt : attempts_)
+            if (attempt.state == "running") running.push_back(attempt.key);
+        note_started(context_, *node, running);
         attempts_.clear();
         resynced_ = true;
         // The answer is as much a promise as an order: what it says is on disk before.
@@ -68,8 +73,10 @@ class NodeVisitor {
     }
 
     void operator()(const AttemptsStarted& started) {
-        if (resynced("attempts_started"))
-            context_.jobs.on_started(context_.moment(), place_.id(), started.attempts);
+        if (!resynced("attempts_started")) return;
+        context_.jobs.on_started(context_.moment(), place_.id(), started.attempts);
+        if (const auto* node = context_.cluster.find_session(place_.id()))
+            note_started(context_, *node, started.attempts);
     }
 
     void operator()(const AttemptsRetracted& retracted) {
@@ -81,6 +88,8 @@ class NodeVisitor {
 
     void operator()(const AttemptsEnded& ended) {
         if (!resynced("attempts_ended")) return;
+        if (const auto* node = context_.cluster.find_session(place_.id()))
+            note_ended(context_, *node, ended.reports);
         auto rest = raw;
         const auto now = context_.moment();
         Effects effects;
@@ -103,6 +112,7 @@ class NodeVisitor {
         if (!web_) return forbid("watch", "webserver");
         place_.session().watching = true;
         place_.session().complete = false;
+        place_.session().shown = {};
     }
 
     void operator()(const CheckToken& check) {
@@ -111,7 +121,10 @@ class NodeVisitor {
             context_.keyring.find(key_identity(canonical_key(check.token)), wall_seconds());
         TokenChecked answer;
         answer.id = check.id;
-        if (record != nullptr && role_allows(record->role, "viewer")) answer.role = record->role;
+        if (record != nullptr && role_allows(record->role, "viewer")) {
+            answer.role = record->role;
+            answer.name = record->name;
+        }
         connection_.send(answer);
     }
 

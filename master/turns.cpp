@@ -10,6 +10,7 @@
 #include "common/sleep.hpp"
 #include "common/utf8.hpp"
 #include "master/context.hpp"
+#include "master/viewers.hpp"
 
 namespace rpic {
 
@@ -58,6 +59,7 @@ void Turns::send(SessionId session, std::string frame) {
 
 /// One effect: done at once if it is no record and no message, else put into the turn.
 void Turns::take(Effect& effect) {
+    note_for_viewers(context_, effect);
     auto& batch = turn_.batch;
     if (auto* save = std::get_if<SaveNode>(&effect)) {
         batch.emplace_back(PutNode{std::move(save->record)});

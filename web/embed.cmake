@@ -3,7 +3,7 @@
 # architecture), with one table of both that slave/web/assets.cpp reads. What the bundle is made of
 # comes from npm, as package-lock.json pins it, into web/node_modules. A changed file is bundled and
 # embedded again by the next build. Only the files named here exist for the browser; index.html is
-# served as "/".
+# served as "/", openapi.json below "/api/".
 
 find_program(GZIP gzip REQUIRED)
 find_program(NPM npm REQUIRED)
@@ -39,7 +39,7 @@ web_bundle(app.js src/app.js src/*.js)
 web_bundle(style.css style/style.css style/*.css)
 
 set(web_files ${web_source}/index.html ${web_binary}/style.css ${web_source}/icon.svg
-  ${web_binary}/app.js)
+  ${web_binary}/app.js ${web_source}/openapi.json)
 set(web_assembler ".section .rodata\n")
 set(web_externs "")
 set(web_table "")
@@ -63,6 +63,7 @@ foreach(plain ${web_files})
     string(APPEND web_externs "extern const char ${symbol}[], ${symbol}_end[];\n")
   endforeach()
   string(REGEX REPLACE "^index\\.html$" "" path ${file})
+  string(REGEX REPLACE "^openapi\\.json$" "api/openapi.json" path "${path}")
   string(APPEND web_table "    {\"/${path}\", \"${file}\", rpic_web_${web_index}_plain, "
     "rpic_web_${web_index}_plain_end,\n     rpic_web_${web_index}_packed, "
     "rpic_web_${web_index}_packed_end},\n")

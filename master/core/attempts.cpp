@@ -93,6 +93,7 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     task.waiting = false;
     job.take(position);
     job.count_live(1);
+    const double waited = to_seconds(now.at - job.waiting_since);
     job.waiting_since = now.at;
     occupy(worker, job, {job.status.id, position, attempt.number},
            ahead ? Place::ahead : Place::running);
@@ -104,6 +105,7 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     order.order.task = job.index(position);
     order.order.attempt = attempt.number;
     order.order.ahead = ahead;
+    order.waited_seconds = std::max(waited, 0.0);
     effects.push_back(std::move(order));
     ++counters_.tasks_started;
     ++placed_;

@@ -6,7 +6,7 @@
 #include "cli/gather.hpp"
 #include "cli/items.hpp"
 #include "cli/progress.hpp"
-#include "cli/task_output.hpp"
+#include "common/task_output.hpp"
 #include "cli/top_picture.hpp"
 #include "common/errors.hpp"
 #include "common/limits.hpp"

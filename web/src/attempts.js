@@ -1,5 +1,5 @@
-// What the task stream shows: which attempt ran where, from when to when, and when a board was away.
-// Times are seconds on the webserver's clock; no wall clock decides anything. Pure.
+// What the task stream shows: which attempt ran where, from when to when, and when a board was
+// away. Times are seconds on the webserver's clock; no wall clock decides anything. Pure.
 
 const keptSeconds = 16 * 60;
 const keptAtMost = 40_000; // the oldest go first

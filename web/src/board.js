@@ -78,7 +78,8 @@ function Labels({ node }) {
         ${mayDo("admin") && html`<button class="plain icon" aria-label=${`Remove ${key}`}
           onClick=${() => change({ [key]: null })}>×</button>`}</li>`)}</ul>
     ${mayDo("admin") && html`<form class="inline" onSubmit=${add}>
-      <input name="label" required pattern=".+=.*" placeholder="room=attic" aria-label="New label" />
+      <input name="label" required pattern=".+=.*" placeholder="room=attic"
+        aria-label="New label" />
       <button>Add</button></form>`}
     <p class="quiet small">Jobs ask for them: <code>room==attic</code> as the place to run.</p>
     <${Trouble} error=${error} /></section>`;

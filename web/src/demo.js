@@ -95,7 +95,8 @@ function Results({ rows }) {
       <ul class="legend"><li><i class="line"></i>measured</li>
         <li><i class="line dashed"></i>if boards cost nothing to join up</li></ul>`}
     <table><thead><tr><th scope="col">Boards</th><th scope="col">Time</th>
-      <th scope="col">Speed-up</th><th scope="col">Efficiency</th><th scope="col">Job</th></tr></thead>
+      <th scope="col">Speed-up</th><th scope="col">Efficiency</th>
+      <th scope="col">Job</th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.job}><th scope="row">${row.boards}</th>
         <td>${span(row.seconds)}</td><td>${row.speedUp.toFixed(2)} ×</td>
         <td>${Math.round(row.efficiency)} %</td>
@@ -137,7 +138,8 @@ export function DemoPage() {
       done.</p>
     ${!mayDo("submit") && html`<${NeedsRole} role="submit" what="Running it" />`}
     <section class="card demo" aria-label="The work">
-      <label>Tasks<select value=${tasks} onChange=${(event) => setTasks(Number(event.target.value))}>
+      <label>Tasks<select value=${tasks}
+        onChange=${(event) => setTasks(Number(event.target.value))}>
         ${rounds.map((count) => html`<option key=${count} value=${count}>${count}</option>`)}
       </select></label>
       <label>Each of them<select value=${size} onChange=${(event) => setSize(event.target.value)}>

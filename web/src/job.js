@@ -3,7 +3,8 @@
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { post, request } from "./api.js";
-import { clip, commandLine, duration, isOver, jobTitle, number, plural, tasksOf } from "./format.js";
+import { clip, commandLine, duration, isOver, jobTitle, number, plural, tasksOf }
+  from "./format.js";
 import { Badge, ConfirmButton, Facts, Quiet, TaskStrip, Trouble } from "./parts.js";
 import { jobs, mayDo } from "./store.js";
 import { TaskGrid, useTasks } from "./tasks.js";
@@ -46,7 +47,8 @@ function Why({ job }) {
   return html`<p class="why">${explanation.reason}</p>`;
 }
 
-const waits = (job) => job.state === "queued" || (job.state === "running" && job.tasks.running === 0);
+const waits = (job) =>
+  job.state === "queued" || (job.state === "running" && job.tasks.running === 0);
 
 export function JobRow({ job, heading = "h3" }) {
   const line = commandLine(job.command);
