@@ -93,7 +93,7 @@ export class Bench {
     const { violations } = await page.evaluate(() => globalThis.axe.run());
     if (violations.length === 0) return;
     const lines = violations.map(({ id, help, nodes }) =>
-      `${id}: ${help}\n${nodes.map((node) => `  ${node.html}\n  ${node.failureSummary}`).join("\n")}`);
+      [`${id}: ${help}`, ...nodes.map((node) => `${node.html}\n${node.failureSummary}`)].join("\n"));
     throw new Error(`axe-core at ${page.url()}: ${lines.join("\n")}`);
   }
 }

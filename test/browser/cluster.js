@@ -1,7 +1,8 @@
 // The real programs in a temporary folder, on loopback. What was started is ended by process id.
 
 import { execFile, spawn } from "node:child_process";
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync }
+  from "node:fs";
 import { chmod, mkdtemp, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import os from "node:os";
@@ -86,7 +87,8 @@ export class Cluster {
   // Everything of a board at once, as when its cable is pulled: its slave, runner and tasks.
   pullThePlug(name) {
     const folder = this.at(name);
-    for (const pid of this.processes((words) => words.includes(folder))) process.kill(pid, "SIGKILL");
+    for (const pid of this.processes((words) => words.includes(folder)))
+      process.kill(pid, "SIGKILL");
     this.programs.delete(name);
   }
 

@@ -79,7 +79,8 @@ export const tests = {
 
   async "a job is submitted, watched, and its log followed"(bench) {
     const { page, url } = await begin(bench, { workers: ["alpha"] });
-    await submit(page, url, "for i in 1 2 3; do echo line $i; sleep 0.4; done; echo oh >&2; sleep 2");
+    await submit(page, url,
+      "for i in 1 2 3; do echo line $i; sleep 0.4; done; echo oh >&2; sleep 2");
     await page.waitForSelector(".log:has-text('line 1')");
     check(await page.isVisible("text=following"), "it is followed while it runs");
     await badge(page, "running");

@@ -2,7 +2,8 @@
 
 import { readFileSync } from "node:fs";
 
-const document = JSON.parse(readFileSync(new URL("../../web/openapi.json", import.meta.url), "utf8"));
+const file = new URL("../../web/openapi.json", import.meta.url);
+const document = JSON.parse(readFileSync(file, "utf8"));
 const kinds = {
   null: (value) => value === null,
   string: (value) => typeof value === "string",
@@ -28,7 +29,8 @@ function* problems(schema, value, at) {
   if (types.length > 0 && !types.some((type) => kinds[type](value)))
     yield `${at} is ${JSON.stringify(value)}, not ${types.join(" or ")}`;
   if ("const" in schema && value !== schema.const) yield `${at} is not ${schema.const}`;
-  if (schema.enum && !schema.enum.includes(value)) yield `${at} is ${value}, none of ${schema.enum}`;
+  if (schema.enum && !schema.enum.includes(value))
+    yield `${at} is ${value}, none of ${schema.enum}`;
   if (schema.pattern && !new RegExp(schema.pattern).test(value)) yield `${at} is ${value}`;
   if (kinds.array(value))
     for (const [place, item] of value.entries())

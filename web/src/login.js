@@ -11,8 +11,8 @@ import { who } from "./store.js";
 export function NeedsRole({ role, what }) {
   const may = who.value?.role;
   return html`<p class="notice">${what} needs a token of the role <b>${role}</b>${may
-    ? html`; now you are <b>${may}</b>` : ""}. <a href="#/login">Log in with one</a>, made on the master
-    by <code>rpicluster token create --role ${role}</code>.</p>`;
+    ? html`; now you are <b>${may}</b>` : ""}. <a href="#/login">Log in with one</a>, made on the
+    master by <code>rpicluster token create --role ${role}</code>.</p>`;
 }
 
 export function LoginPage() {

@@ -27,7 +27,8 @@ export function Verdict() {
   const words = lost ? link.value.why : text;
   return html`<section class="verdict" data-tone=${lost ? "bad" : shown} aria-label="Verdict">
     <span class="dot"><${Shape} of=${lost ? "bad" : shown} /></span>
-    <div><h1><span role="status">${words}</span></h1><p class="quiet"><${Counts} /></p></div></section>`;
+    <div><h1><span role="status">${words}</span></h1>
+      <p class="quiet"><${Counts} /></p></div></section>`;
 }
 
 function Counts() {
@@ -71,7 +72,8 @@ export function Power({ vitals }) {
   if (vitals.undervoltage == null && vitals.throttled == null) return null;
   if (vitals.undervoltage)
     return html`<span class="bad-text"><${Shape} of="power" />Under-voltage</span>`;
-  if (vitals.throttled) return html`<span class="warn-text"><${Shape} of="power" />Throttled</span>`;
+  if (vitals.throttled)
+    return html`<span class="warn-text"><${Shape} of="power" />Throttled</span>`;
   return html`<span class="power-good"><${Shape} of="power" />Power good</span>`;
 }
 

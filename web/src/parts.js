@@ -89,7 +89,8 @@ export function CopyButton({ text, label = "Copy" }) {
   };
   // Browsers give the clipboard to pages of this machine and of HTTPS only.
   if (!navigator.clipboard) return null;
-  return html`<button onClick=${copy}><span role="status">${copied ? "Copied" : label}</span></button>`;
+  return html`<button onClick=${copy}>
+    <span role="status">${copied ? "Copied" : label}</span></button>`;
 }
 
 // What went wrong with something that was asked for: `error` is an ApiError or null.

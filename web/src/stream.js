@@ -273,7 +273,8 @@ export function TaskStream({ only }) {
     const run = point(event);
     if (run && event.pointerType === "mouse") open(`#/jobs/${run.job}/${run.task}`);
   };
-  const busy = names.filter((name) => attempts.of((run) => run.node === name && run.ended == null).length > 0).length;
+  const running = new Set(attempts.of((run) => run.ended == null).map((run) => run.node));
+  const busy = names.filter((name) => running.has(name)).length;
   return html`<section class="card stream" aria-labelledby="stream-title">
     <header class="head"><h2 id="stream-title">Task stream</h2>
       <div class="choice" role="group" aria-label="How far back">${windows.map((one) => html`

@@ -104,7 +104,8 @@ export function SubmitPage() {
         </${Field}>`}
       <${More} />
       <${Trouble} error=${error} />
-      ${warning && html`<p class="notice" role="alert">${`${warning.told} `}<a href=${`#/jobs/${warning.job.id}`}>Job ${warning.job.id}</a> waits.</p>`}
+      ${warning && html`<p class="notice" role="alert">${`${warning.told} `}
+        <a href=${`#/jobs/${warning.job.id}`}>Job ${warning.job.id}</a> waits.</p>`}
       <div class="actions"><button class="primary" disabled=${busy !== "" || !mayDo("submit")}>
         Run</button>
         <span class="quiet" role="status">${busy || (cpus > 0
