@@ -92,8 +92,9 @@ export class Bench {
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() => globalThis.axe.run());
     if (violations.length === 0) return;
+    const told = ({ html, failureSummary }) => `${html}\n${failureSummary}`;
     const lines = violations.map(({ id, help, nodes }) =>
-      [`${id}: ${help}`, ...nodes.map((node) => `${node.html}\n${node.failureSummary}`)].join("\n"));
+      [`${id}: ${help}`, ...nodes.map(told)].join("\n"));
     throw new Error(`axe-core at ${page.url()}: ${lines.join("\n")}`);
   }
 }
