@@ -9,7 +9,7 @@
 namespace rpic {
 
 /// Upper ends of the buckets of every histogram, in seconds; one bucket more has what is above.
-inline constexpr std::array histogram_seconds = {0.01, 0.03, 0.1,  0.3,   1.0,   3.0,    10.0,
+inline constexpr std::array histogram_seconds = {0.01, 0.03, 0.1,  0.3,   1.0,   3.0,   10.0,
                                                  30.0, 100., 300., 1000., 3000., 10000.};
 
 /// How many durations fell into which bucket.

@@ -48,8 +48,8 @@ struct Context {
     RunLog runs;          // for viewers, as the two behind it
     Histogram durations;  // of tasks that have a result
     Histogram waits;      // OrderStart::waited_seconds
-    Wakeup job_news;     // a job has ended
-    Wakeup job_changes;  // what viewers see of some job is another than before; ends, too
+    Wakeup job_news;      // a job has ended
+    Wakeup job_changes;   // what viewers see of some job is another than before; ends, too
     Turns turns;
     BulkLinks bulk;
     std::string cluster_id;

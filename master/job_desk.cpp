@@ -150,7 +150,8 @@ asio::awaitable<void> JobDesk::serve(ListJobs request) {
 asio::awaitable<void> JobDesk::list_newest(ListJobs request) {
     const auto& all = context_.jobs.all();
     auto entry = request.before > 0 ? all.lower_bound(request.before) : all.end();
-    const auto limit = static_cast<std::size_t>(std::min<std::int64_t>(request.limit, limits::web_page + 1));
+    const auto limit =
+        static_cast<std::size_t>(std::min<std::int64_t>(request.limit, limits::web_page + 1));
     std::vector<JobView> views;
     while (entry != all.begin() && views.size() < limit) {
         --entry;

@@ -59,8 +59,8 @@ asio::awaitable<int> serve(Context& context, Listener& listener, Background& bac
     std::string reason;
     try {
         co_await until_first_failure(listen(context, listener, background), tick(context),
-                                     context.turns.run(), feed_viewers(context), keep_house(context), context.store.run(),
-                                     wait_for_stop());
+                                     context.turns.run(), feed_viewers(context),
+                                     keep_house(context), context.store.run(), wait_for_stop());
     } catch (const StopRequest& stop) {
         code = exit_code::ok;
         reason = stop.signal;

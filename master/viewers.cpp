@@ -246,8 +246,7 @@ void note_started(Context& context, const Node& node, const std::vector<AttemptK
 }
 
 void note_ended(Context& context, const Node& node, const std::vector<AttemptReport>& reports) {
-    for (const auto& report : reports)
-        context.runs.ended(Clock::now(), report, node.record.name);
+    for (const auto& report : reports) context.runs.ended(Clock::now(), report, node.record.name);
 }
 
 asio::awaitable<void> feed_viewers(Context& context) {

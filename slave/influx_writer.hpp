@@ -26,8 +26,8 @@ struct InfluxTarget {
 /// Nothing for what is no http:// URL.
 std::optional<InfluxTarget> parse_influx_url(std::string_view url);
 
-/// Sends what the nodes measured to an InfluxDB, one POST for all of them each interval. What cannot
-/// be sent is dropped: a database that is away must not fill our memory.
+/// Sends what the nodes measured to an InfluxDB, one POST for all of them each interval. What
+/// cannot be sent is dropped: a database that is away must not fill our memory.
 class InfluxWriter {
   public:
     InfluxWriter(const InfluxOptions& options, const ClusterView& view)

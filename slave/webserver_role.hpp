@@ -59,7 +59,7 @@ class WebserverRole : public Role {
     WebServer server_;
     Connection* link_ = nullptr;
     std::optional<HostPort> master_;  // that the link is to
-    bool first_picture_ = false;  // the next NodesChanged begins a new picture
+    bool first_picture_ = false;      // the next NodesChanged begins a new picture
     std::int64_t checks_ = 0;
     std::map<std::int64_t, std::optional<TokenRole>> questions_;  // open ones, and their answers
     Wakeup answered_;

@@ -326,10 +326,7 @@ void Jobs::on_failure(Moment now, Job& job, Position position, Worker& worker, T
         // Nobody asked for that: not at once, so that a node cannot keep the disk busy with it.
         requeue(now, job, position, limits::retry_first, effects);
     } else if (report.outcome == "node") {
-        task.complaint = result.reason;
-        if (++worker.broken_in_row >= limits::quarantine_failures)
-            blame(worker, result.reason, effects);
-        on_death(now, job, position, node_id, result.reason, true, effects);
+        on_refusal(now, job, position, worker, result.reason, effects);
     } else if (another) {
         requeue(now, job, position, Duration::zero(), effects);
     } else if (++task.failures > job.spec->retries) {
@@ -346,6 +343,23 @@ void Jobs::on_failure(Moment now, Job& job, Position position, Worker& worker, T
         task.complaint = result.reason + "; it runs again soon";
         requeue(now, job, position, retry_delay(task.failures), effects);
     }
+}
+
+/// The node could not run it, as with a full disk. A node that says so of task after task is
+/// broken, a task that node after node refuses cannot run; one node that says the same again proves
+/// nothing.
+void Jobs::on_refusal(Moment now, Job& job, Position position, Worker& worker, std::string_view why,
+                      Effects& effects) {
+    auto& task = job.active.at(position);
+    const auto& node_id = worker.node->record.id;
+    task.complaint = why;
+    if (task.avoid == node_id) {
+        ++counters_.attempts_lost;
+        return requeue(now, job, position, retry_delay(++task.refusals), effects);
+    }
+    task.refusals = 1;
+    if (++worker.broken_in_row >= limits::quarantine_failures) blame(worker, why, effects);
+    on_death(now, job, position, node_id, why, true, effects);
 }
 
 /// The attempt is gone without an answer. This never consumes a retry, but a task that takes nodes
@@ -371,7 +385,7 @@ void Jobs::on_death(Moment now, Job& job, Position position, std::string_view no
     result.attempt = task.last_attempt;
     result.node = name_of(node_id);
     result.reason = "poison: " + std::to_string(task.deaths) +
-                    " attempts ended with their node or runner, the last because " +
+                    " attempts ended with their node or runner, or it refused them, the last: " +
                     std::string(why);
     finish(now, job, position, TaskState::failed, std::move(result), 0, {}, effects);
 }

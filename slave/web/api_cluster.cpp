@@ -23,22 +23,30 @@ const NodeView& node_named(const Exchange& exchange) {
                                 printable(name, limits::name_chars) + "\"");
 }
 
+/// Whether the change can be seen in what is known of the node.
+bool shows(const NodeView& node, const ChangeNode& change) {
+    if (change.drain && node.draining != *change.drain) return false;
+    if (change.clear_quarantine && node.quarantined) return false;
+    return std::all_of(change.labels.begin(), change.labels.end(), [&](const auto& wanted) {
+        const auto label = node.labels.find(wanted.first);
+        if (wanted.second.empty()) return label == node.labels.end();
+        return label != node.labels.end() && label->second == wanted.second;
+    });
+}
+
 /// Asks the master for a change of a node, and tells how the node is then.
 awaitable<Answer> change_node(Exchange& exchange, ChangeNode request) {
-    NodeView node = node_named(exchange);
-    request.node = node.id;
+    request.node = node_named(exchange).id;
     auto visit = co_await exchange.visit();
     visit->send(request);
     auto reply = co_await visit->reply();
     take_answer<Done>(std::move(reply));
-    // The master tells the view of it only now.
-    if (request.drain) node.draining = *request.drain;
-    if (request.clear_quarantine) node.quarantined = false;
-    for (const auto& [label, value] : request.labels) {
-        node.labels[label] = value;
-        if (value.empty()) node.labels.erase(label);
-    }
-    co_return json_answer(node_json(exchange.services.view, node, Clock::now()));
+    // The master tells the view of it a moment later.
+    auto& view = exchange.services.view;
+    const auto deadline = Clock::now() + limits::web_told_time;
+    while (!shows(node_named(exchange), request) && Clock::now() < deadline)
+        co_await wait_for_change(view, ClusterView::Part::nodes, deadline - Clock::now());
+    co_return json_answer(node_json(view, node_named(exchange), Clock::now()));
 }
 
 }  // namespace
@@ -105,7 +113,8 @@ awaitable<Answer> label_node(Exchange& exchange) {
     for (const auto& member : body) {
         const std::string label(member.key());
         const auto* text = member.value().if_string();
-        const bool good = node_name(label) == label && (text != nullptr || member.value().is_null());
+        const bool good =
+            node_name(label) == label && (text != nullptr || member.value().is_null());
         if (!good)
             throw ProblemError(400, "the label \"" + printable(label, limits::name_chars) +
                                         "\": expected a name of letters, digits, '.', '_' and '-', "
@@ -129,8 +138,8 @@ awaitable<Answer> get_join_key(Exchange& exchange) {
     const auto& view = exchange.services.view;
     auto address = parse_host_port(view.master, 0).value_or(HostPort{});
     // The address of a master on the webserver's own machine means another machine elsewhere.
-    const bool own = address.host.starts_with("127.") || address.host == "::1" ||
-                     address.host == "localhost";
+    const bool own =
+        address.host.starts_with("127.") || address.host == "::1" || address.host == "localhost";
     if (own && view.master_view) address.host = view.master_view->machine.hostname;
     json::object object;
     object["version"] = 1;
@@ -143,8 +152,8 @@ awaitable<Answer> get_metrics(Exchange& exchange) {
     Answer answer;
     answer.fields.emplace_back("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     answer.fields.emplace_back("Cache-Control", "no-store");
-    answer.text = metrics_text(exchange.services.view, exchange.services.feed.viewers(),
-                               Clock::now());
+    answer.text =
+        metrics_text(exchange.services.view, exchange.services.feed.viewers(), Clock::now());
     co_return answer;
 }
 

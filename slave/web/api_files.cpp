@@ -90,8 +90,8 @@ awaitable<Answer> send_file(Exchange& exchange, Visit& visit, std::vector<std::s
             if (entry.path == path && entry.is_file()) found = entry;
     }
     if (!found.is_file())
-        throw ProblemError(404, "there is no file \"" + printable(path, limits::log_text_chars) +
-                                    "\" here");
+        throw ProblemError(
+            404, "there is no file \"" + printable(path, limits::log_text_chars) + "\" here");
     auto head = file_head(found);
     if (etag_matches(exchange.request.if_none_match, '"' + found.blob + '"')) {
         head.status = 304;
@@ -136,8 +136,9 @@ awaitable<Answer> get_output_file(Exchange& exchange) {
 awaitable<Answer> put_file(Exchange& exchange) {
     const auto& blob = exchange.parameter("file");
     if (!is_blob_name(blob))
-        throw ProblemError(400, "a file is named by the SHA-256 of its contents, 64 lower-case hex "
-                                "digits: sha256sum prints it");
+        throw ProblemError(400,
+                           "a file is named by the SHA-256 of its contents, 64 lower-case hex "
+                           "digits: sha256sum prints it");
     const auto size = static_cast<std::int64_t>(exchange.request.content_length.value_or(0));
     auto visit = co_await exchange.visit();
     const bool fresh = co_await put_body(*visit, exchange, blob, size);

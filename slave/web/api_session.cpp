@@ -23,8 +23,8 @@ std::string who_json(const Caller& caller) {
 }
 
 std::string cookie_field(const std::string& number, bool encrypted) {
-    std::string field = std::string(login_cookie) + "=" + number +
-                        "; Path=/; HttpOnly; SameSite=Strict";
+    std::string field =
+        std::string(login_cookie) + "=" + number + "; Path=/; HttpOnly; SameSite=Strict";
     if (number.empty()) field += "; Max-Age=0";
     if (encrypted) field += "; Secure";
     return field;

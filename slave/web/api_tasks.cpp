@@ -48,11 +48,7 @@ awaitable<bool> read_output(Visit& visit, TaskOutput& output, bool wait,
     const auto raw = std::move(reply.raw);
     const auto answer = take_answer<Output>(std::move(reply));
     if (answer.attempt != output.attempt()) on_new_attempt(answer.attempt);
-    try {
-        output.take(answer, raw, sink);
-    } catch (const BadMessageError& error) {
-        throw ProblemError(503, std::string("the output is broken: ") + error.what());
-    }
+    output.take(answer, raw, sink);
     co_return !raw.empty();
 }
 
@@ -178,8 +174,7 @@ awaitable<TaskView> ask_task(Exchange& exchange, Visit& visit) {
     request.after = index - 1;
     request.limit = 1;
     auto page = co_await ask_tasks(visit, std::move(request));
-    if (page.tasks.empty())
-        throw ProblemError(404, "the job has no task " + std::to_string(index));
+    if (page.tasks.empty()) throw ProblemError(404, "the job has no task " + std::to_string(index));
     co_return std::move(page.tasks.front());
 }
 
@@ -236,7 +231,13 @@ awaitable<Answer> follow_log(Exchange& exchange) {
     const std::function<void(std::int64_t)> anew = [&](std::int64_t attempt) {
         events.begin_attempt(attempt);
     };
-    bool news = co_await read_output(*visit, output, false, sink, anew);
+    bool news = false;
+    try {
+        news = co_await read_output(*visit, output, false, sink, anew);
+    } catch (const BadMessageError&) {
+        // The browser was never at that place: it begins anew.
+        output = TaskOutput(job_number(exchange), task_index(exchange));
+    }
     const bool wanted = co_await exchange.wire.begin(event_stream());
     Instant spoke = Clock::now();
     while (wanted) {

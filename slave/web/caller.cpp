@@ -21,8 +21,9 @@ std::string proper(const std::string& token) {
     if (admission == Admission::too_many)
         throw ProblemError(429, "too many wrong tokens from this address: wait",
                            static_cast<int>(services.gate.retry_seconds(address)));
-    throw ProblemError(401, "the master does not know this token: it is mistyped, expired or "
-                            "revoked; `rpicluster token create` makes another");
+    throw ProblemError(401,
+                       "the master does not know this token: it is mistyped, expired or "
+                       "revoked; `rpicluster token create` makes another");
 }
 
 }  // namespace
@@ -77,11 +78,13 @@ void check_same_site(const Request& request) {
 
 void check_intent(const Request& request, const Caller& caller) {
     if (caller.basic)
-        throw ProblemError(403, "what changes something needs `Authorization: Bearer TOKEN`, or a "
-                                "login: browsers send a password to every page that asks");
+        throw ProblemError(403,
+                           "what changes something needs `Authorization: Bearer TOKEN`, or a "
+                           "login: browsers send a password to every page that asks");
     if (!caller.csrf.empty() && !equal_secrets(request.csrf, caller.csrf))
-        throw ProblemError(403, "the field X-CSRF-Token is missing or not the one that the login "
-                                "gave");
+        throw ProblemError(403,
+                           "the field X-CSRF-Token is missing or not the one that the login "
+                           "gave");
 }
 
 }  // namespace rpic

@@ -75,7 +75,8 @@ void ClusterView::put_run(const RunView& told_run, Instant now) {
     run.node = told_run.node;
     run.state = told_run.state;
     run.started = now - duration_of(told_run.started_seconds_ago);
-    if (told_run.duration_seconds) run.ended = run.started + duration_of(*told_run.duration_seconds);
+    if (told_run.duration_seconds)
+        run.ended = run.started + duration_of(*told_run.duration_seconds);
     mark(Part::runs).runs.insert_or_assign(run.key, run);
     runs.insert_or_assign(run.key, std::move(run));
     if (runs.size() > limits::shown_runs + limits::runs_per_tell) drop_old_runs(now);
@@ -112,11 +113,12 @@ void ClusterView::drop_old_runs(Instant now) {
     });
     if (runs.size() <= limits::shown_runs) return;
     std::vector<std::pair<Instant, Run::Key>> by_age;
-    for (const auto& [key, run] : runs) by_age.emplace_back(run.started, key);
+    // What runs is never too old.
+    for (const auto& [key, run] : runs)
+        by_age.emplace_back(run.ended.value_or(Instant::max()), key);
     const auto surplus = static_cast<std::ptrdiff_t>(runs.size() - limits::shown_runs);
     std::nth_element(by_age.begin(), by_age.begin() + surplus, by_age.end());
-    for (auto old = by_age.begin(); old != by_age.begin() + surplus; ++old)
-        runs.erase(old->second);
+    for (auto old = by_age.begin(); old != by_age.begin() + surplus; ++old) runs.erase(old->second);
 }
 
 ViewChanges ClusterView::take_changes() {

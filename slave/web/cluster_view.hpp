@@ -52,14 +52,14 @@ class ClusterView {
     bool connected = false;  // the link to the master is up and the first picture is complete
     std::string master;      // HOST:PORT that the slave is connected to or tries to reach
     std::string trouble;     // why there is no link, in words; empty while connected
-    std::optional<MasterView> master_view;      // last known
-    std::optional<MetricsChanged> metrics;      // likewise
-    std::map<std::string, NodeView> nodes;      // by node id; last known
-    std::map<std::string, Instant> told;        // by node id: when `nodes` learnt of it, which its
-                                                // last_seen_seconds counts from
-    std::map<std::int64_t, JobView> jobs;       // limits::shown_jobs
-    std::map<Run::Key, Run> runs;               // limits::shown_runs
-    std::deque<EventView> events;               // limits::shown_events
+    std::optional<MasterView> master_view;  // last known
+    std::optional<MetricsChanged> metrics;  // likewise
+    std::map<std::string, NodeView> nodes;  // by node id; last known
+    std::map<std::string, Instant> told;    // by node id: when `nodes` learnt of it, which its
+                                            // last_seen_seconds counts from
+    std::map<std::int64_t, JobView> jobs;   // limits::shown_jobs
+    std::map<Run::Key, Run> runs;           // limits::shown_runs
+    std::deque<EventView> events;           // limits::shown_events
     std::int64_t skipped_runs = 0;
     std::optional<Instant> updated;  // when the master last told something
     std::uint64_t version = 0;       // grows with every change

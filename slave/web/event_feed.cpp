@@ -82,8 +82,7 @@ bool EventFeed::resume(Viewer& viewer, std::string_view last) {
     last.remove_prefix(prefix.size());
     std::uint64_t number = 0;
     const auto [rest, error] = std::from_chars(last.data(), last.data() + last.size(), number);
-    if (error != std::errc() || rest != last.data() + last.size() || number > number_)
-        return false;
+    if (error != std::errc() || rest != last.data() + last.size() || number > number_) return false;
     const auto first = number_ - remembered_.size();  // the last one that is forgotten
     if (number < first) return false;
     for (const auto& event : remembered_)
@@ -157,8 +156,8 @@ void EventFeed::tick(Instant now) {
         kept_alive_ = now;
         // The comment keeps proxies from closing the stream; the event is for the page itself,
         // which is not told about comments and could not tell a dead link from a quiet cluster.
-        send(std::make_shared<const std::string>(": keep-alive\n\nevent: alive\ndata: " +
-                                                 alive_event(view_, now) + "\n\n"));
+        send(std::make_shared<const std::string>(
+            ": keep-alive\n\nevent: alive\ndata: " + alive_event(view_, now) + "\n\n"));
     }
 }
 

@@ -30,8 +30,8 @@ class EventFeed {
         /// Goes on behind the event with the id `last`, if that is remembered; else begins with
         /// the whole state. `drop` is called at most once, when the viewer has fallen behind by
         /// more than limits::web_viewer_outbox_bytes.
-        Viewer(EventFeed& feed, const boost::asio::any_io_executor& executor,
-               std::string_view last, std::function<void()> drop);
+        Viewer(EventFeed& feed, const boost::asio::any_io_executor& executor, std::string_view last,
+               std::function<void()> drop);
         ~Viewer();
         Viewer(const Viewer&) = delete;
         Viewer& operator=(const Viewer&) = delete;
@@ -79,8 +79,8 @@ class EventFeed {
 
     ClusterView& view_;
     std::unordered_set<Viewer*> viewers_;
-    std::uint64_t number_ = 0;            // of the last event
-    std::deque<Remembered> remembered_;   // limits::web_resume_bytes at most
+    std::uint64_t number_ = 0;           // of the last event
+    std::deque<Remembered> remembered_;  // limits::web_resume_bytes at most
     std::size_t remembered_bytes_ = 0;
     bool listening_ = false;  // changes are told, or remembered for those who come back
     Instant last_viewer_{};   // when there was one

@@ -23,9 +23,10 @@ std::int64_t Exchange::number(std::string_view name, std::int64_t least, std::in
     const auto [rest, error] = std::from_chars(text.data(), end, value);
     if (error != std::errc() || rest != end || value < least || value > most)
         throw ProblemError(400, "bad value \"" + printable(text, limits::log_text_chars) +
-                                    "\" for " + std::string(name) + ": expected a whole number "
-                                    "from " + std::to_string(least) + " to " +
-                                    std::to_string(most));
+                                    "\" for " + std::string(name) +
+                                    ": expected a whole number "
+                                    "from " +
+                                    std::to_string(least) + " to " + std::to_string(most));
     return value;
 }
 
@@ -72,7 +73,8 @@ Answer tagged(const Request& request, Answer answer, const std::string& etag) {
     if (etag_matches(request.if_none_match, etag)) {
         answer.status = 304;
         answer.text.clear();
-        std::erase_if(answer.fields, [](const auto& field) { return field.first == "Content-Type"; });
+        std::erase_if(answer.fields,
+                      [](const auto& field) { return field.first == "Content-Type"; });
     }
     answer.fields.emplace_back("ETag", etag);
     // The browser may keep it, but asks each time.

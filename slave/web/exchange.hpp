@@ -20,10 +20,10 @@ namespace rpic {
 
 /// Who sent a request, and what the sender may do.
 struct Caller {
-    std::string role;   // viewer | submit | admin; empty: nobody who is known
-    std::string name;   // of the token
-    std::string token;  // empty: a viewer on this machine, or nobody
-    std::string csrf;   // of the session that the cookie names; empty without one
+    std::string role;    // viewer | submit | admin; empty: nobody who is known
+    std::string name;    // of the token
+    std::string token;   // empty: a viewer on this machine, or nobody
+    std::string csrf;    // of the session that the cookie names; empty without one
     bool basic = false;  // the token came as the password of "Basic", which browsers send unasked
 };
 

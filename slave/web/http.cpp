@@ -14,7 +14,11 @@ namespace rpic {
 namespace http = boost::beast::http;
 
 struct RequestReader::Parser : http::request_parser<http::empty_body> {
-    Parser() { header_limit(static_cast<std::uint32_t>(limits::web_header_bytes)); }
+    Parser() {
+        header_limit(static_cast<std::uint32_t>(limits::web_header_bytes));
+        // How long a body may be depends on what the request is about.
+        body_limit(boost::none);
+    }
 };
 
 RequestReader::RequestReader() = default;

@@ -33,9 +33,8 @@ std::string read_items(const json::object& body) {
     std::string bytes;
     for (const auto& item : items) {
         if (item.size() > limits::item_bytes || item.find('\0') != std::string::npos)
-            throw ProblemError(400, "the item \"" + printable(item, 40) +
-                                        "\" is longer than " + format_size(limits::item_bytes) +
-                                        " or holds a NUL");
+            throw ProblemError(400, "the item \"" + printable(item, 40) + "\" is longer than " +
+                                        format_size(limits::item_bytes) + " or holds a NUL");
         bytes += item;
         bytes += '\0';
     }
@@ -98,12 +97,12 @@ void read_limits(const json::object& body, JobSpec& spec) {
 }  // namespace
 
 JobBody read_job(const json::object& body) {
-    check_members(body, {"command",    "name",     "array",     "items",      "limit",
-                         "cpus",       "mem",      "resource",  "where",      "priority",
-                         "time_limit", "retries",  "max_fails", "after",      "in",
-                         "in_arch",    "out",      "env",       "stdin",      "cwd",
-                         "notify",     "hold",     "lost_after", "on_disconnect",
-                         "idempotency_key"});
+    check_members(body,
+                  {"command",    "name",    "array",      "items",         "limit",
+                   "cpus",       "mem",     "resource",   "where",         "priority",
+                   "time_limit", "retries", "max_fails",  "after",         "in",
+                   "in_arch",    "out",     "env",        "stdin",         "cwd",
+                   "notify",     "hold",    "lost_after", "on_disconnect", "idempotency_key"});
     JobBody job;
     auto& spec = job.spec;
     const auto* command = body.if_contains("command");
@@ -117,8 +116,8 @@ JobBody read_job(const json::object& body) {
     take_member(body, "out", spec.out);
     for (const auto& glob : spec.out)
         if (const auto problem = glob_problem(glob); !problem.empty())
-            throw ProblemError(400, "\"" + printable(glob, limits::log_text_chars) +
-                                        "\" of out: it " + problem);
+            throw ProblemError(
+                400, "\"" + printable(glob, limits::log_text_chars) + "\" of out: it " + problem);
     take_member(body, "env", spec.env);
     take_member(body, "stdin", spec.stdin_blob);
     take_member(body, "cwd", spec.cwd);
@@ -139,7 +138,8 @@ json::object job_spec_json(const JobSpec& spec) {
     auto object = to_json(spec).as_object();
     object["items"] = !spec.items.empty();
     object["limit"] = spec.item_limit;
-    for (const char* name : {"item_limit", "in", "in_arch", "stdin_blob", "idempotency_key", "held"})
+    for (const char* name :
+         {"item_limit", "in", "in_arch", "stdin_blob", "idempotency_key", "held"})
         object.erase(name);
     return object;
 }

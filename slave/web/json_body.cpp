@@ -15,9 +15,9 @@ void check_members(const json::object& object, std::initializer_list<std::string
         if (std::find(known.begin(), known.end(), name) != known.end()) continue;
         const std::vector<std::string> names(known.begin(), known.end());
         const auto near = nearest(name, names);
-        throw ProblemError(400, "unknown member \"" + printable(name, limits::log_text_chars) +
-                                    "\"" +
-                                    (near.empty() ? std::string() : ": did you mean " + near + "?"));
+        throw ProblemError(400,
+                           "unknown member \"" + printable(name, limits::log_text_chars) + "\"" +
+                               (near.empty() ? std::string() : ": did you mean " + near + "?"));
     }
 }
 

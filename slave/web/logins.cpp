@@ -16,10 +16,9 @@ std::string Logins::begin(std::string token, Instant now) {
         return now - entry.second.used >= limits::web_login_time;
     });
     if (logins_.size() >= limits::web_logins)
-        logins_.erase(
-            std::min_element(logins_.begin(), logins_.end(), [](const auto& a, const auto& b) {
-                return a.second.used < b.second.used;
-            }));
+        logins_.erase(std::min_element(
+            logins_.begin(), logins_.end(),
+            [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
     const auto number = random_hex(32);
     Login login;
     login.token = std::move(token);

@@ -98,9 +98,9 @@ asio::awaitable<std::unique_ptr<MasterDesk::Visit>> MasterDesk::open(std::string
     const auto target = target_ ? target_() : std::nullopt;
     if (!target)
         throw ProblemError(503, "this webserver has no link to the master now", retry_seconds);
-    const bool full = visits_ >= limits::web_masters || (lasting && lasting_ >= limits::web_masters / 2);
-    if (full)
-        throw ProblemError(503, "too many requests ask the master at once: try again", 1);
+    const bool full =
+        visits_ >= limits::web_masters || (lasting && lasting_ >= limits::web_masters / 2);
+    if (full) throw ProblemError(503, "too many requests ask the master at once: try again", 1);
     const auto key = token.empty() ? own_key_() : token;
     auto visit = std::make_unique<Visit>(*this, key, lasting);
     co_await visit->connect(*target);

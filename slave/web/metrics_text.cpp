@@ -41,8 +41,8 @@ class Page {
         text_ += name_ + suffix;
         std::string inside;
         for (const auto& [label, text] : labels)
-            inside += (inside.empty() ? "" : ",") + std::string(label) + "=\"" + label_text(text) +
-                      '"';
+            inside +=
+                (inside.empty() ? "" : ",") + std::string(label) + "=\"" + label_text(text) + '"';
         if (!inside.empty()) text_ += '{' + inside + '}';
         text_ += ' ' + number_text(value) + '\n';
     }
@@ -133,8 +133,11 @@ const std::vector<NodeMetric>& node_metrics() {
 void add_nodes(Page& page, const ClusterView& view, Instant now) {
     page.begin("rpicluster_node_info", "gauge", "What the node is; always 1.");
     for (const auto& [id, node] : view.nodes)
-        page.add(1, {{"node", node.name}, {"arch", node.arch}, {"cpu", node.cpu},
-                     {"role", node.role}, {"version", node.version}});
+        page.add(1, {{"node", node.name},
+                     {"arch", node.arch},
+                     {"cpu", node.cpu},
+                     {"role", node.role},
+                     {"version", node.version}});
     for (const auto& metric : node_metrics()) {
         page.begin(metric.name, metric.type, metric.help);
         for (const auto& [id, node] : view.nodes)
@@ -167,8 +170,7 @@ void add_work(Page& page, const MetricsChanged& metrics) {
     const auto& status = metrics.status;
     page.by_state("rpicluster_tasks", "Tasks of all jobs that are kept, by state.", metrics.tasks);
     page.by_state("rpicluster_jobs", "Jobs that are kept, by state.", status.jobs);
-    page.histogram("rpicluster_task_duration_seconds", "How long tasks ran.",
-                   metrics.task_seconds);
+    page.histogram("rpicluster_task_duration_seconds", "How long tasks ran.", metrics.task_seconds);
     page.histogram("rpicluster_scheduling_delay_seconds",
                    "From when a job could start a task, or started its last one, to the order.",
                    metrics.wait_seconds);
@@ -201,8 +203,8 @@ std::string tag_text(const std::string& value) {
 
 std::string metrics_text(const ClusterView& view, std::size_t viewers, Instant now) {
     Page page;
-    page.single("rpicluster_master_up", "gauge",
-                "1 while the webserver has a link to the master.", view.connected);
+    page.single("rpicluster_master_up", "gauge", "1 while the webserver has a link to the master.",
+                view.connected);
     std::map<std::string, std::int64_t> states = {{"online", 0}, {"suspect", 0}, {"lost", 0}};
     for (const auto& [id, node] : view.nodes) ++states[node.state];
     page.by_state("rpicluster_nodes", "Nodes by state.", states);
@@ -225,8 +227,8 @@ std::string influx_lines(const ClusterView& view, std::int64_t wall_seconds) {
         std::string cpu;
         if (vitals.cpu_percent) cpu += "percent=" + number_text(*vitals.cpu_percent);
         if (vitals.temperature_c)
-            cpu += (cpu.empty() ? "" : ",") + ("temperature_c=" +
-                                               number_text(*vitals.temperature_c));
+            cpu +=
+                (cpu.empty() ? "" : ",") + ("temperature_c=" + number_text(*vitals.temperature_c));
         if (vitals.load_1m)
             cpu += (cpu.empty() ? "" : ",") + ("load_1m=" + number_text(*vitals.load_1m));
         if (!cpu.empty()) text += "cpu" + tag + cpu + time;

@@ -17,8 +17,8 @@ struct Route {
     enum class Body { none, optional_json, json, bytes };
 
     const char* method;
-    const char* path;   // "{name}" stands for one part of it, a last "{path}" for all that follow
-    const char* role;   // the least that is needed: viewer | submit | admin; "none": no token
+    const char* path;  // "{name}" stands for one part of it, a last "{path}" for all that follow
+    const char* role;  // the least that is needed: viewer | submit | admin; "none": no token
     Body body;
     const char* query;  // names of the parameters that it knows, separated by ','
     Handler handler;

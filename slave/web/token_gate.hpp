@@ -67,7 +67,7 @@ class TokenGate {
     TokenAttempts attempts_;
     // Only hashes are kept: a token that somebody mistyped here may be good elsewhere.
     std::map<Hash, Known> known_;
-    std::set<Hash> asking_;          // a page asks for its files at once: one question for all
+    std::set<Hash> asking_;  // a page asks for its files at once: one question for all
     Wakeup answered_;
 };
 

@@ -38,7 +38,8 @@ std::string work_text(const ClusterView& view) {
             if (state == "queued" && job.state != "held") queued += count;
         }
     std::string text;
-    if (running > 0) text += ", " + count_of(static_cast<std::size_t>(running), "task") + " running";
+    if (running > 0)
+        text += ", " + count_of(static_cast<std::size_t>(running), "task") + " running";
     if (queued > 0) text += ", " + std::to_string(queued) + " waiting";
     return text;
 }
@@ -72,8 +73,8 @@ PageVerdict verdict_of(const ClusterView& view) {
         return {"warning", is_or_are(unwell) + "unwell" + reason + work_text(view) + "."};
     }
     if (online.empty()) return {"waiting", "No nodes yet."};
-    return {"good", "All well: " + count_of(online.size(), "node") + " online" + work_text(view) +
-                        "."};
+    return {"good",
+            "All well: " + count_of(online.size(), "node") + " online" + work_text(view) + "."};
 }
 
 }  // namespace rpic

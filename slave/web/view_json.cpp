@@ -58,12 +58,18 @@ json::value run_value(const ClusterView& view, const Run& run) {
 }
 
 json::array runs_array(const ClusterView& view, std::vector<const Run*> runs) {
+    // A few more are kept than are shown: those that ended first are left out.
+    if (runs.size() > limits::shown_runs) {
+        const auto surplus = static_cast<std::ptrdiff_t>(runs.size() - limits::shown_runs);
+        std::nth_element(
+            runs.begin(), runs.begin() + surplus, runs.end(), [](const Run* a, const Run* b) {
+                return a->ended.value_or(Instant::max()) < b->ended.value_or(Instant::max());
+            });
+        runs.erase(runs.begin(), runs.begin() + surplus);
+    }
     std::sort(runs.begin(), runs.end(), [](const Run* a, const Run* b) {
         return std::tie(a->started, a->key) < std::tie(b->started, b->key);
     });
-    // Nothing old pushes out what is new.
-    if (runs.size() > limits::shown_runs)
-        runs.erase(runs.begin(), runs.end() - static_cast<std::ptrdiff_t>(limits::shown_runs));
     json::array array;
     array.reserve(runs.size());
     for (const Run* run : runs) array.push_back(run_value(view, *run));

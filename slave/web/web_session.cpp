@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/socket_base.hpp>
-#include <cstdio>
 #include <exception>
 #include <utility>
 
@@ -185,6 +184,8 @@ awaitable<Answer> WebSession::answer() {
         reply = problem_answer(error);
     } catch (const RequestFailedError& error) {
         reply = problem_answer(problem_of(error));
+    } catch (const BadMessageError& error) {
+        reply = problem_answer(ProblemError(503, std::string("the master sent ") + error.what()));
     }
     // Too late to say what went wrong: the browser sees that something is missing.
     if (begun_ && !reply.sent) throw DisconnectionError("its answer broke off: " + reply.text);
@@ -312,69 +313,6 @@ asio::ip::address WebSession::address() const {
     return plain_address(peer_.address());
 }
 
-// ------------------------------------------------------------------------------- bodies, in and out
-
-awaitable<std::string> WebSession::body_part(std::size_t most) {
-    if (request_.expects_continue && input_.empty() && body_left_ > 0)
-        co_await send_bytes("HTTP/1.1 100 Continue\r\n\r\n");
-    request_.expects_continue = false;
-    std::string part;
-    const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(most, body_left_));
-    while (part.size() < wanted) {
-        expect_within(shared_.times.request, "its body was too slow");
-        if (input_.empty()) {
-            input_.resize(std::min<std::size_t>(wanted - part.size(), 64 * 1024));
-            const std::size_t bytes = co_await stream_.read_some(asio::buffer(input_));
-            input_.resize(bytes);
-        }
-        const std::size_t taken = std::min(input_.size(), wanted - part.size());
-        part.append(input_, 0, taken);
-        input_.erase(0, taken);
-    }
-    body_left_ -= part.size();
-    co_return part;
-}
-
-awaitable<std::string> WebSession::body(std::size_t most) {
-    if (body_left_ > most)
-        throw ProblemError(413, "the body is larger than " +
-                                    format_size(static_cast<std::int64_t>(most)));
-    std::string text = co_await body_part(most);
-    co_return text;
-}
-
-awaitable<void> WebSession::send_answer(const Answer& reply) {
-    std::string bytes = answer_header(reply, keeps_alive(reply));
-    if (request_.method != "HEAD" && reply.status != 304) bytes += reply.body();
-    co_await send_bytes(bytes);
-}
-
-awaitable<bool> WebSession::begin(Answer head) {
-    // HTTP/1.0 knows no chunks: there the end of the connection ends the answer.
-    if (request_.old_http) head.events = head.events || head.chunked;
-    head.chunked = head.chunked && !request_.old_http;
-    answer_chunked_ = head.chunked;
-    begun_ = true;
-    const std::string bytes = answer_header(head, keeps_alive(head));
-    co_await send_bytes(bytes);
-    co_return request_.method != "HEAD";
-}
-
-awaitable<void> WebSession::write(std::string bytes) {
-    if (bytes.empty()) co_return;
-    if (answer_chunked_) {
-        char length[20];
-        std::snprintf(length, sizeof length, "%zx\r\n", bytes.size());
-        bytes.insert(0, length);
-        bytes += "\r\n";
-    }
-    co_await send_bytes(bytes);
-}
-
-awaitable<void> WebSession::end() {
-    if (answer_chunked_) co_await send_bytes("0\r\n\r\n");
-}
-
 awaitable<void> WebSession::send_events() {
     // What the kernel holds for a viewer that does not read counts as little as it can.
     boost::system::error_code error;
@@ -390,27 +328,14 @@ awaitable<void> WebSession::send_events() {
         if (caller_.token.empty() || Clock::now() - checked < shared_.times.check_again) continue;
         checked = Clock::now();
         expect_within(shared_.times.request, "the master did not say whether its token is good");
+        const auto number = cookie_in(request_.cookie, login_cookie);
+        if (!caller_.csrf.empty() && shared_.logins.find(number, checked) == nullptr)
+            throw DisconnectionError("it has logged out");
         const Admitted admitted = co_await shared_.gate.check_again(caller_.token);
         // A revoked token ends the stream; a master that cannot be asked does not.
         if (admitted.admission == Admission::refused)
             throw DisconnectionError("its token is no longer good");
     }
-}
-
-awaitable<void> WebSession::send_bytes(std::string_view bytes) {
-    while (!bytes.empty()) {
-        expect_within(limits::write_stall, "it read nothing for too long");
-        const std::size_t written = co_await stream_.write_some(asio::buffer(bytes));
-        bytes.remove_prefix(written);
-    }
-}
-
-/// Closing with unread bytes makes the kernel send a reset, which can destroy the answer before the
-/// peer has read it: so the rest is read and forgotten first, for a short while.
-awaitable<void> WebSession::linger() {
-    expect_within(limits::web_linger_time, "it did not close");
-    co_await stream_.finish();
-    co_await stream_.drain();
 }
 
 }  // namespace rpic

@@ -99,11 +99,11 @@ class WebSession final : private Wire {
     bool trusted_;
     bool admitted_ = false;  // has proved that it may read
     RequestReader reader_;
-    Request request_;                  // that is answered now
-    Caller caller_;                    // who sent it
-    std::uint64_t body_left_ = 0;      // bytes of its body that were not read yet
+    Request request_;              // that is answered now
+    Caller caller_;                // who sent it
+    std::uint64_t body_left_ = 0;  // bytes of its body that were not read yet
     bool answer_chunked_ = false;
-    bool begun_ = false;               // the header of a long answer has gone out
+    bool begun_ = false;                       // the header of a long answer has gone out
     std::optional<EventFeed::Viewer> viewer_;  // while it watches the events
     std::string input_;
     Instant deadline_ = Instant::max();

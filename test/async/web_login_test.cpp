@@ -164,10 +164,12 @@ TEST_CASE("an answer that waits for news", "[web]") {
     CHECK(web.get("/api/v1/nodes?wait=50ms", etag).status == 304);
     const auto client = web.connect();
     client->send("GET /api/v1/nodes?wait=30s HTTP/1.1\r\nHost: localhost\r\n" + etag + "\r\n");
-    CHECK_FALSE(web.until([&] {
-        client->pump();
-        return !client->received.empty();
-    }, 200ms));
+    CHECK_FALSE(web.until(
+        [&] {
+            client->pump();
+            return !client->received.empty();
+        },
+        200ms));
     web.change_something();
     const Reply news = web.next_reply(*client);
     CHECK(news.status == 200);

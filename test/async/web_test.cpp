@@ -407,9 +407,7 @@ TEST_CASE("an address that is not to be had", "[web]") {
     Fixture web;
     WebOptions options;
     options.port = web.server->port();
-    const auto make = [&] {
-        WebServer(web.io.get_executor(), options, web.view, MasterAccess());
-    };
+    const auto make = [&] { WebServer(web.io.get_executor(), options, web.view, MasterAccess()); };
     CHECK_THROWS_AS(make(), ConfigError);
     CHECK_THROWS_WITH(make(), Catch::Contains(std::to_string(options.port)));
     options.bind = "no address";

@@ -502,14 +502,14 @@ class Refusals(ApiTest):
         for _ in range(20):
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
             connection.request("GET", path)
-            statuses.append(connection.getresponse().status)
-            streams.append(connection)
-            self.addCleanup(connection.close)
+            streams.append(connection.getresponse())
+            statuses.append(streams[-1].status)
+            self.addCleanup(streams[-1].close)
         self.assertEqual(statuses.count(200), 16)
         self.assertEqual(statuses.count(503), 4)
         self.assertEqual(self.call("GET", "/api/v1/jobs").status, 200)
-        for connection in streams:
-            connection.close()
+        for stream in streams:
+            stream.close()
         wait_for(lambda: self.free_again(path), 30, "their places are free again")
         self.ok("POST", f"/api/v1/jobs/{job}/cancel", "submit")
 

@@ -131,7 +131,7 @@ TEST_CASE("announced bodies are seen", "[web]") {
         RequestReader reader;
         std::string bytes = "POST / HTTP/1.1\r\nHost: x\r\n" + field + "\r\n\r\n";
         const auto request = reader.next(bytes);
-        return request && request->has_body;
+        return request && request->has_body();
     };
     CHECK(has_body("Content-Length: 5"));
     CHECK(has_body("Transfer-Encoding: chunked"));
