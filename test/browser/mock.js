@@ -118,7 +118,7 @@ export class Mock {
     const id = String(this.jobs.length + 1);
     const job = { id, name, state, tasks: { queued: count, running: 0, done: 0, failed: 0,
       cancelled: 0 }, submitted_at: new Date().toISOString(), finished_at: null, reason: null,
-    submitter: "anna", priority: 0, command: ["sh", "-c", command], array, nodes: 0 };
+    submitter: "anna", priority: 0, command: ["/bin/sh", "-c", command], array, nodes: 0 };
     this.jobs.unshift(job);
     this.tasks.set(id, Array.from({ length: count }, (_, index) => ({ index: array ? index + 1 : 0,
       state: "queued", node: "", attempt: 0, exit_code: null, signal: null, reason: null,

@@ -36,7 +36,7 @@ export const tests = {
   async "a board joins, and everybody sees it"(bench) {
     const { cluster, page, url } = await begin(bench, { path: "#/join" });
     await page.click("text=Show the line");
-    await page.waitForSelector(`pre.line:has-text("${cluster.key}")`);
+    await page.waitForSelector(`pre.paste:has-text("${cluster.key}")`);
     await page.waitForSelector("text=Waiting for a board");
     cluster.startWorker("alpha");
     const began = performance.now();

@@ -63,7 +63,7 @@ export const tests = {
   },
 
   "a command is shown as it could be typed"() {
-    same(commandLine(["sh", "-c", "echo hi | wc"]), "echo hi | wc");
+    same(commandLine(["/bin/sh", "-c", "echo hi | wc"]), "echo hi | wc");
     same(commandLine(["echo", "it's", "a b", "x=1"]), "echo 'it'\\''s' 'a b' x=1");
   },
 

@@ -1,7 +1,8 @@
 // The lesson: the same work on 1, 2, 4 ... boards, how long it took, and what came of the boards.
 
+import { signal } from "@preact/signals";
 import { html } from "htm/preact";
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { post, request } from "./api.js";
 import { Chart } from "./chart.js";
 import { number, plural, span } from "./format.js";
@@ -10,12 +11,19 @@ import { Quiet, Trouble } from "./parts.js";
 import { TaskStream } from "./stream.js";
 import { attempts, clock, jobs, mayDo, workers } from "./store.js";
 
-const sizes = [["short", "Short", 150_000], ["middle", "Middle", 600_000], ["long", "Long", 3e6]];
+const sizes = [["short", "Short", 1_000_000], ["middle", "Middle", 5_000_000],
+  ["long", "Long", 25_000_000]]; // terms of the series
 const rounds = [16, 32, 64, 128]; // tasks
 
 // Sums a series on every board that has a POSIX shell and awk, which is all of them.
 const work = (steps) => "awk 'BEGIN { for (i = 0; i < " + steps +
   "; ++i) sum += (i % 2 ? -4 : 4) / (2 * i + 1); printf \"%.6f\\n\", sum }'";
+
+// The lesson goes on while somebody looks at another page.
+const results = signal([]);
+const state = signal(""); // what it does now; empty: nothing
+const trouble = signal(null);
+let stopped = false;
 
 // 1, 2, 4 ... and all of them.
 export function stepsOf(count) {
@@ -30,7 +38,7 @@ const sleep = (milliseconds) => new Promise((done) => {
 });
 
 // From the first start to the last end of its tasks, on the webserver's clock.
-async function runOnce(names, tasks, steps, stopped) {
+async function runOnce(names, tasks, steps) {
   const { job } = await post("jobs", {
     command: work(steps), array: `1-${tasks}`,
     name: `speed-up, ${plural(names.length, "board")}`,
@@ -40,7 +48,7 @@ async function runOnce(names, tasks, steps, stopped) {
   for (;;) {
     const now = jobs.value.find((one) => one.id === job.id) ??
       (await request(`jobs/${job.id}`)).job;
-    if (stopped.current) {
+    if (stopped) {
       await post(`jobs/${job.id}/cancel`).catch(() => {});
       return null;
     }
@@ -103,54 +111,55 @@ function Results({ rows }) {
         <td><a href=${`#/jobs/${row.job}`}>${row.job}</a></td></tr>`)}</tbody></table></section>`;
 }
 
-export function DemoPage() {
+async function runAll(names, tasks, amount) {
+  stopped = false;
+  trouble.value = null;
+  results.value = [];
+  try {
+    for (const count of stepsOf(names.length)) {
+      state.value = `Running on ${plural(count, "board")} …`;
+      const result = await runOnce(names.slice(0, count), tasks, amount);
+      if (!result) break;
+      results.value = [...results.value, result];
+    }
+  } catch (error) {
+    trouble.value = error;
+  }
+  state.value = "";
+}
+
+function stop() {
+  stopped = true;
+}
+
+function Choices({ names }) {
   const [size, setSize] = useState("middle");
   const [tasks, setTasks] = useState(32);
-  const [results, setResults] = useState([]);
-  const [state, setState] = useState("");
-  const [error, setError] = useState(null);
-  const stopped = useRef(false);
-  const online = workers.value.filter((node) => node.state === "online" && !node.draining);
-  const steps = stepsOf(online.length);
-  const start = async () => {
-    const names = online.map((node) => node.name);
-    stopped.current = false;
-    setError(null);
-    setResults([]);
-    const found = [];
-    try {
-      for (const count of steps) {
-        setState(`Running on ${plural(count, "board")} …`);
-        const amount = sizes.find(([name]) => name === size)[2];
-        const result = await runOnce(names.slice(0, count), tasks, amount, stopped);
-        if (!result) break;
-        found.push(result);
-        setResults([...found]);
-      }
-    } catch (problem) {
-      setError(problem);
-    }
-    setState("");
-  };
+  const start = () => runAll(names, tasks, sizes.find(([name]) => name === size)[2]);
+  return html`<section class="card demo" aria-label="The work">
+    <label>Tasks<select value=${tasks} onChange=${(event) => setTasks(Number(event.target.value))}>
+      ${rounds.map((count) => html`<option key=${count} value=${count}>${count}</option>`)}
+    </select></label>
+    <label>Each of them<select value=${size} onChange=${(event) => setSize(event.target.value)}>
+      ${sizes.map(([name, label]) => html`<option key=${name} value=${name}>${label}</option>`)}
+    </select></label>
+    ${state.value ? html`<button onClick=${stop}>Stop</button>`
+      : html`<button class="primary" disabled=${!mayDo("submit") || names.length === 0}
+        onClick=${start}>Start</button>`}
+    <span class="quiet" role="status">${state.value}</span></section>`;
+}
+
+export function DemoPage() {
+  const names = workers.value.filter((node) => node.state === "online" && !node.draining)
+    .map((node) => node.name);
   return html`<h1>Speed-up</h1>
-    <p class="lead narrow">The same work on ${steps.join(", ") || "1, 2, 4 …"} boards, one run after
-      the other. Pull a cable meanwhile: its tasks move to the others, and all of them still get
-      done.</p>
+    <p class="lead narrow">The same work on ${stepsOf(names.length).join(", ") || "1, 2, 4 …"}
+      ${" "}boards, one run after the other. Pull a cable meanwhile: its tasks move to the others,
+      and all of them still get done.</p>
     ${!mayDo("submit") && html`<${NeedsRole} role="submit" what="Running it" />`}
-    <section class="card demo" aria-label="The work">
-      <label>Tasks<select value=${tasks}
-        onChange=${(event) => setTasks(Number(event.target.value))}>
-        ${rounds.map((count) => html`<option key=${count} value=${count}>${count}</option>`)}
-      </select></label>
-      <label>Each of them<select value=${size} onChange=${(event) => setSize(event.target.value)}>
-        ${sizes.map(([name, label]) => html`<option key=${name} value=${name}>${label}</option>`)}
-      </select></label>
-      ${state ? html`<button onClick=${() => { stopped.current = true; }}>Stop</button>`
-        : html`<button class="primary" disabled=${!mayDo("submit") || steps.length === 0}
-          onClick=${start}>Start</button>`}
-      <span class="quiet" role="status">${state}</span></section>
-    <${Trouble} error=${error} />
+    <${Choices} names=${names} />
+    <${Trouble} error=${trouble.value} />
     ${workers.value.length > 0 ? html`<${TaskStream} />`
       : html`<${Quiet}>No board that runs tasks has joined yet.</${Quiet}>`}
-    ${results.length > 0 && html`<${Results} rows=${withSpeedUp(results)} />`}`;
+    ${results.value.length > 0 && html`<${Results} rows=${withSpeedUp(results.value)} />`}`;
 }

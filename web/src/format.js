@@ -103,7 +103,7 @@ export function taskCounts(job) {
 
 // A command as it could be typed. What `sh -c` runs is shown without these two words.
 export function commandLine(words) {
-  if (words.length === 3 && words[0] === "sh" && words[1] === "-c") return words[2];
+  if (words.length === 3 && words[0] === "/bin/sh" && words[1] === "-c") return words[2];
   const quote = (word) =>
     /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
   return words.map(quote).join(" ");

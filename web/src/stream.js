@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { colours, jobColour, jobSlot, stripes } from "./colours.js";
 import { jobTitle, plural, span } from "./format.js";
-import { attempts, clock, jobs, nodes } from "./store.js";
+import { attempts, clock, jobs, nodes, skipped } from "./store.js";
 import { open } from "./router.js";
 
 const windows = [60, 300, 900]; // seconds
@@ -222,13 +222,13 @@ function Tip({ tip }) {
 
 // The same for those who do not see the picture.
 function Table({ names }) {
-  const rows = names.map((name) => {
-    const mine = attempts.of((run) => run.node === name);
-    const count = (state) => mine.filter((run) => run.state === state).length;
-    return html`<tr><th scope="row">${name}</th>
-      ${["running", "done", "failed", "lost"].map((state) => html`<td>${count(state)}</td>`)}
-    </tr>`;
-  });
+  const counts = new Map(names.map((name) => [name, { running: 0, done: 0, failed: 0, lost: 0 }]));
+  for (const run of attempts.all.values()) {
+    const mine = counts.get(run.node);
+    if (mine && run.state in mine) ++mine[run.state];
+  }
+  const rows = [...counts].map(([name, mine]) => html`<tr><th scope="row">${name}</th>
+    ${Object.values(mine).map((count) => html`<td>${count}</td>`)}</tr>`);
   return html`<div class="visually-hidden"><table><caption>Attempts of the last minutes</caption>
     <thead><tr><th scope="col">Board</th><th scope="col">running</th><th scope="col">done</th>
       <th scope="col">failed</th><th scope="col">lost</th></tr></thead>
@@ -236,12 +236,15 @@ function Table({ names }) {
 }
 
 function Legend({ names }) {
-  const shown = new Set(attempts.of((run) => names.includes(run.node)).map((run) => run.job));
+  const here = new Set(names);
+  const shown = new Set(attempts.of((run) => here.has(run.node)).map((run) => run.job));
   const entries = jobs.value.filter((job) => shown.has(job.id)).slice(0, 8);
   return html`<ul class="legend">${entries.map((job) => html`<li key=${job.id}>
     <a href=${`#/jobs/${job.id}`}><i data-job=${jobSlot(job.id)}></i>${jobTitle(job)}</a></li>`)}
     <li class="quiet"><i class="running-edge"></i>running</li>
-    <li class="quiet"><i class="striped"></i>failed, or board away</li></ul>`;
+    <li class="quiet"><i class="striped"></i>failed, or board away</li>
+    ${skipped.value > 0 && html`<li class="quiet">${plural(skipped.value, "run")} came faster than
+      is shown</li>`}</ul>`;
 }
 
 // `only`: the name of one board, or nothing for all.

@@ -75,7 +75,8 @@ export function SubmitPage() {
       const files = [];
       for (const file of form.getAll("files").filter((one) => one.size > 0 || one.name)) {
         setBusy(`Sending ${file.name} …`);
-        files.push({ path: file.name, file: await sendFile(file), mode: 0o755 });
+        const hash = await sendFile(file);
+        files.push({ path: file.name, file: hash, size: file.size, mode: 0o755 });
       }
       setBusy("Submitting …");
       const { job, warning: told } = await post("jobs", jobOf(form, files));
