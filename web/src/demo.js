@@ -26,7 +26,7 @@ const trouble = signal(null);
 let stopped = false;
 
 // 1, 2, 4 ... and all of them.
-export function stepsOf(count) {
+function stepsOf(count) {
   const steps = [];
   for (let step = 1; step < count; step *= 2) steps.push(step);
   return count > 0 ? [...steps, count] : steps;

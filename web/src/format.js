@@ -1,6 +1,6 @@
 // Numbers and states as words. Pure functions: nothing here touches the page.
 
-export const unknown = "–";
+const unknown = "–";
 
 // 17 s, 3 min, 2 h 5 min, 4 d 3 h: never more than two units.
 export function duration(seconds) {

@@ -13,7 +13,7 @@ import { TaskPanel } from "./task.js";
 const askAgain = 3000; // milliseconds, for what the event stream does not tell
 
 // What the webserver answers, asked again and again while `again`; [value, error, ask now].
-export function useAnswer(path, again) {
+function useAnswer(path, again) {
   const [answer, setAnswer] = useState({ path: null, value: null, error: null });
   const [round, setRound] = useState(0);
   useEffect(() => {

@@ -21,7 +21,7 @@ phone.addEventListener("change", () => {
 });
 const beatSeconds = 120; // that a heartbeat strip shows
 
-export function Verdict() {
+function Verdict() {
   const { tone: shown, text } = verdict.value;
   const lost = link.value.state === "reconnecting";
   const words = lost ? link.value.why : text;
@@ -77,7 +77,7 @@ export function Power({ vitals }) {
   return html`<span class="power-good"><${Shape} of="power" />Power good</span>`;
 }
 
-export function Meters({ node }) {
+function Meters({ node }) {
   const used = memoryPercent(node.ram_bytes, node.vitals);
   const memory = used == null ? bytes(node.ram_bytes)
     : `${bytes(node.ram_bytes * used / 100)} of ${bytes(node.ram_bytes)}`;
@@ -124,7 +124,7 @@ function Card({ node }) {
 }
 
 // As many columns as leave the fewest holes in the last row.
-export function columnsFor(count) {
+function columnsFor(count) {
   if (count <= 3) return 3;
   const holes = (columns) => (columns - (count % columns)) % columns;
   return holes(3) < holes(4) ? 3 : 4;

@@ -69,7 +69,7 @@ function merge(list, { changed, gone }) {
 
 const newestFirst = (a, b) => Number(b.id) - Number(a.id);
 
-export const take = {
+const take = {
   state(state) {
     const restarted = offset == null || Math.abs(state.clock - clock()) > 5;
     hear(state.clock, restarted);

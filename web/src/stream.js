@@ -12,7 +12,7 @@ const axis = 22; // pixels below the lanes, for the times
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Where everything is, in CSS pixels.
-export function layOut(names, lanes, width) {
+function layOut(names, lanes, width) {
   const narrow = width < 560;
   const rowsOf = (name) => Math.max(1, lanes.get(name)?.rows.length ?? 1);
   const all = names.reduce((sum, name) => sum + rowsOf(name), 0);
