@@ -6,6 +6,7 @@
 #include "master/core/worker_talk.hpp"
 #include "master/membership.hpp"
 #include "master/peers.hpp"
+#include "master/viewers.hpp"
 
 namespace rpic {
 
@@ -44,6 +45,10 @@ class NodeVisitor {
         if (!worker_) return forbid("resync", "worker");
         Effects effects;
         auto answers = talk_.on_resync(context_.moment(), page, effects);
+        std::vector<AttemptKey> running;
+        for (const auto& attempt : page.attempts)
+            if (attempt.state == "running") running.push_back(attempt.key);
+        note(note_started, running);
         if (!answers.empty()) place_.session().known_jobs.clear();
         // The answer is as much a promise as an order: what it says is on disk before.
         for (auto& answer : answers) context_.turns.answer(place_.id(), std::move(answer));
@@ -51,7 +56,8 @@ class NodeVisitor {
     }
 
     void operator()(const AttemptsStarted& started) {
-        if (!talk_.on_started(context_.moment(), started)) too_early("attempts_started");
+        if (!talk_.on_started(context_.moment(), started)) return too_early("attempts_started");
+        note(note_started, started.attempts);
     }
 
     void operator()(const AttemptsRetracted& retracted) {
@@ -62,6 +68,7 @@ class NodeVisitor {
     }
 
     void operator()(const AttemptsEnded& ended) {
+        if (talk_.resynced()) note(note_ended, ended.reports);
         Effects effects;
         if (!talk_.on_ended(context_.moment(), ended, raw, effects)) too_early("attempts_ended");
         context_.turns.add(std::move(effects));
@@ -75,6 +82,7 @@ class NodeVisitor {
         if (!web_) return forbid("watch", "webserver");
         place_.session().watching = true;
         place_.session().complete = false;
+        place_.session().shown = {};
     }
 
     void operator()(const CheckToken& check) {
@@ -83,7 +91,10 @@ class NodeVisitor {
             context_.keyring.find(key_identity(canonical_key(check.token)), wall_seconds());
         TokenChecked answer;
         answer.id = check.id;
-        if (record != nullptr && role_allows(record->role, "viewer")) answer.role = record->role;
+        if (record != nullptr && role_allows(record->role, "viewer")) {
+            answer.role = record->role;
+            answer.name = record->name;
+        }
         connection_.send(answer);
     }
 
@@ -92,6 +103,13 @@ class NodeVisitor {
         ++context_.counters.role_refused;
         answer_bad_message(context_, connection_,
                            std::string(what) + " is for nodes with the role " + role);
+    }
+
+    /// Shows viewers what this node says.
+    template <class Note, class What>
+    void note(Note take_note, const std::vector<What>& what) {
+        if (const auto* node = context_.cluster.find_session(place_.id()))
+            take_note(context_, *node, what);
     }
 
     void too_early(std::string_view what) {

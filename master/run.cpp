@@ -6,11 +6,13 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/service_manager.hpp"
 #include "common/sleep.hpp"
 #include "common/text.hpp"
 #include "common/until_first_failure.hpp"
 #include "common/version.hpp"
 #include "master/listener.hpp"
+#include "master/viewers.hpp"
 
 namespace rpic {
 
@@ -58,7 +60,8 @@ asio::awaitable<int> serve(Context& context, Listener& listener, Background& bac
     std::string reason;
     try {
         co_await until_first_failure(listen(context, listener, background), tick(context),
-                                     context.turns.run(), keep_house(context), context.store.run(),
+                                     context.turns.run(), feed_viewers(context),
+                                     keep_house(context), context.store.run(), feed_watchdog(),
                                      wait_for_stop());
     } catch (const StopRequest& stop) {
         code = exit_code::ok;

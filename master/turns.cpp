@@ -10,6 +10,7 @@
 #include "common/sleep.hpp"
 #include "common/utf8.hpp"
 #include "master/context.hpp"
+#include "master/viewers.hpp"
 
 namespace rpic {
 
@@ -51,6 +52,7 @@ void Turns::answer(SessionId session, Resynced message) {
 
 /// One effect: what is no record and no message is done at once, the rest is put into the turn.
 void Turns::take(Effect& effect) {
+    note_for_viewers(context_, effect);
     if (const auto* gone = std::get_if<ForgetNode>(&effect)) {
         context_.keyring.drop(gone->key_identity);
         context_.sessions.end_clients_of(gone->key_identity, 0, "the node was removed");

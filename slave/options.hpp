@@ -8,6 +8,7 @@
 #include "common/clock.hpp"
 #include "common/settings.hpp"
 #include "common/text.hpp"
+#include "slave/influx_writer.hpp"
 #include "slave/task_user.hpp"
 #include "slave/web/web_server.hpp"
 
@@ -29,11 +30,13 @@ struct SlaveOptions {
     TaskUser task_user;            // of workers
     std::filesystem::path tasks;   // where tasks have their folders
     std::int64_t cache_bytes = 0;  // 0: the default
+    std::string runner_command;    // starts the runner; empty: the slave does that
     std::string reboot_command;
     std::string poweroff_command;
     Duration heartbeat{};
     Duration reconnect_max{};
     WebOptions web;
+    InfluxOptions influx;
 };
 
 /// Throws ConfigError for values that do not fit together.
