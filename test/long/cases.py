@@ -1,7 +1,7 @@
 """The cases of the long run. To add one, add it to all_cases().
 
-Each has a name, how many of a unit are wanted, and what one of them takes in seconds, roughly: so much
-is started as fits into a part. run(context, count) gives an Outcome.
+Each has a name, how many of a unit are wanted, and what one of them takes in seconds, roughly: so
+much is started as fits into a part. run(context, count) gives an Outcome.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Case:
 
 
 class Running:
-    """A command; what it says goes to a file, since nobody reads a pipe while others are waited for."""
+    """A command. What it says goes to a file: nobody reads a pipe while others are waited for."""
 
     def __init__(self, command: list, env: dict | None = None):
         self.output = tempfile.TemporaryFile("w+", errors="replace")
