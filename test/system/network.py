@@ -1,5 +1,6 @@
 """A network of its own for each node: places (network namespaces) on one switch, made without a
-trace outside of them. Cables can be cut in either direction, and addresses change. Needs root and nft(8).
+trace outside of them. Cables can be cut in either direction, and addresses change. Needs root and
+nft(8).
 
 A place lives as long as a process in it, so nothing has to be removed after a crash of the tests.
 """

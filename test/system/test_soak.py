@@ -1,5 +1,6 @@
 """A cluster that works without a pause: descriptors stay flat, memory does not rise, and the
-store keeps its size. RPIC_TEST_SECONDS says for how long; an hour proves it, seconds only that it runs."""
+store keeps its size. RPIC_TEST_SECONDS says for how long; an hour proves it, seconds only that it
+runs."""
 
 from __future__ import annotations
 
