@@ -1,7 +1,8 @@
 # Embeds the files of web/ into the slave: each as it is and gzipped, by .incbin in an assembler
 # file (no compiler needs minutes for a big array, and it works for every architecture), with one
 # table of both that slave/web/assets.cpp reads. A changed file is embedded again by the next build.
-# Only the files listed here exist for the browser; index.html is served as "/".
+# Only the files listed here exist for the browser; index.html is served as "/", openapi.json below
+# "/api/".
 
 set(RPIC_WEB_FILES
   index.html
@@ -13,6 +14,7 @@ set(RPIC_WEB_FILES
   format.js
   master.js
   nodes.js
+  openapi.json
 )
 
 find_program(GZIP gzip REQUIRED)
@@ -43,6 +45,7 @@ foreach(file ${RPIC_WEB_FILES})
     string(APPEND web_externs "extern const char ${symbol}[], ${symbol}_end[];\n")
   endforeach()
   string(REGEX REPLACE "^index\\.html$" "" path ${file})
+  string(REGEX REPLACE "^openapi\\.json$" "api/openapi.json" path "${path}")
   string(APPEND web_table "    {\"/${path}\", \"${file}\", rpic_web_${web_index}_plain, "
     "rpic_web_${web_index}_plain_end,\n     rpic_web_${web_index}_packed, "
     "rpic_web_${web_index}_packed_end},\n")

@@ -45,6 +45,8 @@ std::string words_for(const AttemptReport& report) {
     return with("the node could not run it");
 }
 
+constexpr std::int64_t most_memory = std::int64_t{1} << 50;  // that a task may be said to have used
+
 /// What a node says about time, taken for nothing where it makes no sense.
 double sane_seconds(double told) {
     return told >= 0 && told < 1e10 ? told : 0.0;
@@ -63,8 +65,10 @@ TaskResult result_of(const AttemptReport& report) {
     result.reason = words_for(report);
     result.duration_seconds = sane_seconds(report.duration_seconds);
     result.cpu_seconds = sane_seconds(report.cpu_seconds);
-    result.max_rss_bytes = std::max<std::int64_t>(report.max_rss_bytes, 0);
-    result.output_bytes = std::max<std::int64_t>(report.output_bytes, 0);
+    if (report.max_rss_bytes >= 0 && report.max_rss_bytes <= most_memory)
+        result.max_rss_bytes = report.max_rss_bytes;
+    // What a job is said to have printed decides which results are dropped first.
+    result.output_bytes = std::clamp<std::int64_t>(report.output_bytes, 0, limits::output_bytes);
     if (is_blob(report.output_blob)) result.output_blob = report.output_blob;
     if (is_blob(report.files)) result.files = report.files;
     return result;
@@ -93,6 +97,7 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     task.waiting = false;
     job.take(position);
     job.count_live(1);
+    const double waited = to_seconds(now.at - job.waiting_since);
     job.waiting_since = now.at;
     occupy(worker, job, {job.status.id, position, attempt.number},
            ahead ? Place::ahead : Place::running);
@@ -104,6 +109,8 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     order.order.task = job.index(position);
     order.order.attempt = attempt.number;
     order.order.ahead = ahead;
+    if (job.spec->numbered) order.order.item = std::to_string(order.order.task);
+    order.waited_seconds = std::max(waited, 0.0);
     effects.push_back(std::move(order));
     ++counters_.tasks_started;
     ++placed_;
@@ -324,10 +331,7 @@ void Jobs::on_failure(Moment now, Job& job, Position position, Worker& worker, T
         // Nobody asked for that: not at once, so that a node cannot keep the disk busy with it.
         requeue(now, job, position, limits::retry_first, effects);
     } else if (report.outcome == "node") {
-        task.complaint = result.reason;
-        if (++worker.broken_in_row >= limits::quarantine_failures)
-            blame(worker, result.reason, effects);
-        on_death(now, job, position, node_id, result.reason, true, effects);
+        on_refusal(now, job, position, worker, result.reason, effects);
     } else if (another) {
         requeue(now, job, position, Duration::zero(), effects);
     } else if (++task.failures > job.spec->retries) {
@@ -344,6 +348,23 @@ void Jobs::on_failure(Moment now, Job& job, Position position, Worker& worker, T
         task.complaint = result.reason + "; it runs again soon";
         requeue(now, job, position, retry_delay(task.failures), effects);
     }
+}
+
+/// The node could not run it, as with a full disk. A node that says so of task after task is
+/// broken, a task that node after node refuses cannot run; one node that says the same again proves
+/// nothing.
+void Jobs::on_refusal(Moment now, Job& job, Position position, Worker& worker, std::string_view why,
+                      Effects& effects) {
+    auto& task = job.active.at(position);
+    const auto& node_id = worker.node->record.id;
+    task.complaint = why;
+    if (task.avoid == node_id) {
+        ++counters_.attempts_lost;
+        return requeue(now, job, position, retry_delay(++task.refusals), effects);
+    }
+    task.refusals = 1;
+    if (++worker.broken_in_row >= limits::quarantine_failures) blame(worker, why, effects);
+    on_death(now, job, position, node_id, why, true, effects);
 }
 
 /// The attempt is gone without an answer. This never consumes a retry, but a task that takes nodes
@@ -369,7 +390,7 @@ void Jobs::on_death(Moment now, Job& job, Position position, std::string_view no
     result.attempt = task.last_attempt;
     result.node = name_of(node_id);
     result.reason = "poison: " + std::to_string(task.deaths) +
-                    " attempts ended with their node or runner, the last because " +
+                    " attempts ended with their node or runner, or it refused them, the last: " +
                     std::string(why);
     finish(now, job, position, TaskState::failed, std::move(result), 0, {}, effects);
 }

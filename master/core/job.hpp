@@ -46,7 +46,8 @@ struct Attempt {
 struct ActiveTask {
     std::int64_t last_attempt = 0;
     std::int64_t failures = 0;  // count against --retries
-    std::int64_t deaths = 0;    // of nodes and runners that had it
+    std::int64_t deaths = 0;    // of nodes and runners that had it, and refusals by another node
+    std::int64_t refusals = 0;  // by the node to avoid, one after the other
     std::string avoid;          // id of the node where it failed, or was lost, last
     bool failed_there = false;  // it failed there
     bool had_result = false;    // and was taken up again

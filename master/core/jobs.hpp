@@ -191,6 +191,8 @@ class Jobs : public NodeListener {
                     const AttemptReport& report, std::string_view output, Effects& effects);
     void on_failure(Moment now, Job& job, Position position, Worker& worker, TaskResult result,
                     const AttemptReport& report, std::string_view output, Effects& effects);
+    void on_refusal(Moment now, Job& job, Position position, Worker& worker, std::string_view why,
+                    Effects& effects);
     void on_death(Moment now, Job& job, Position position, std::string_view node_id,
                   std::string_view why, bool counts, Effects& effects);
     void blame(Worker& worker, std::string_view why, Effects& effects);

@@ -155,6 +155,57 @@ TEST_CASE("A task that takes nodes with it is stopped as poison", "[jobs]") {
     CHECK(world.state(1) == "failed");
 }
 
+TEST_CASE("A task that only one node refuses waits until that node can run it", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.beat({1});
+    world.submit(world.spec());
+    for (int refusal = 1; refusal <= 2 * limits::poison_deaths; ++refusal) {
+        world.place();
+        world.ended(1, {1, 0, refusal}, 0, "node");
+        CHECK(world.state(1) == "queued");
+        world.place();
+        CHECK(world.effects().empty());  // not at once
+        world.pass(limits::retry_max);
+    }
+    CHECK(world.cluster.find("a")->record.quarantine.empty());
+    world.place();
+    world.ended(1, {1, 0, 2 * limits::poison_deaths + 1});
+    CHECK(world.state(1) == "done");
+}
+
+TEST_CASE("A node that refuses task after task is broken", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.beat({1});
+    world.submit(world.spec("0-9"));
+    for (int task = 0; task < limits::quarantine_failures; ++task) {
+        CHECK(world.cluster.find("a")->record.quarantine.empty());
+        world.place();
+        world.ended(1, {1, task, 1}, 0, "node");
+    }
+    CHECK_FALSE(world.cluster.find("a")->record.quarantine.empty());
+    CHECK(world.jobs.find(1)->failed() == 0);
+}
+
+TEST_CASE("A task that node after node refuses is stopped, and no node is blamed", "[jobs]") {
+    JobsWorld world;
+    for (SessionId session = 1; session <= limits::poison_deaths; ++session)
+        world.worker("node" + std::to_string(session), session);
+    world.beat({1, 2, 3});
+    world.submit(world.spec());
+    for (int refusal = 1; refusal <= limits::poison_deaths; ++refusal) {
+        CHECK(world.state(1) == "queued");
+        world.place();
+        const auto& attempt = world.jobs.find(1)->active.at(0).live.front();
+        world.ended(attempt.node.back() - '0', {1, 0, refusal}, 0, "node");
+        world.pass(limits::retry_first);
+    }
+    CHECK(world.state(1) == "failed");
+    for (const auto& [id, worker] : world.jobs.workers())
+        CHECK(worker.node->record.quarantine.empty());
+}
+
 TEST_CASE("Loss does not consume retries", "[jobs]") {
     JobsWorld world;
     world.worker("a", 1);

@@ -1,4 +1,4 @@
-#include "cli/task_output.hpp"
+#include "common/task_output.hpp"
 
 namespace rpic {
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,12 @@ class TaskOutput {
   public:
     TaskOutput(std::int64_t job, std::int64_t task) : job_(job), task_(task) {}
 
+    /// Begins in the middle: all before this offset of that attempt is known.
+    void resume(std::int64_t attempt, std::int64_t offset) {
+        attempt_ = attempt;
+        offset_ = offset;
+    }
+
     /// What to ask next.
     ReadOutput request(bool wait) const;
 
@@ -28,6 +35,12 @@ class TaskOutput {
     bool complete() const { return complete_; }
     /// Of the attempt whose output is read; 0: none has started.
     std::int64_t attempt() const { return attempt_; }
+    /// What was taken of that attempt's output, in bytes; nothing in the middle of a record, where
+    /// it cannot be resumed.
+    std::optional<std::int64_t> offset() const {
+        if (!reader_.at_boundary()) return std::nullopt;
+        return offset_;
+    }
     /// Whether this answer is about a later run of the task than what was read so far.
     bool begins_anew(const Output& answer) const {
         return attempt_ != 0 && answer.attempt != attempt_;
