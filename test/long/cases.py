@@ -1,7 +1,7 @@
 """The cases of the long run. To add one, add it to all_cases().
 
-Each has a name, how many of a unit are wanted, and what one of them takes in seconds, roughly: so much
-is started as fits into a part. run(context, count) gives an Outcome.
+Each has a name, how many of a unit are wanted, and what one of them takes in seconds, roughly: so
+much is started as fits into a part. run(context, count) gives an Outcome.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Case:
 
 
 class Running:
-    """A command; what it says goes to a file, since nobody reads a pipe while others are waited for."""
+    """A command. What it says goes to a file: nobody reads a pipe while others are waited for."""
 
     def __init__(self, command: list, env: dict | None = None):
         self.output = tempfile.TemporaryFile("w+", errors="replace")
@@ -148,7 +148,7 @@ class CommandCase(Case):
 class SimulatorCase(Case):
     """Seeds of the simulator, each once: a part begins where the last one ended."""
 
-    policy: str = ""
+    policy: tuple = ()
 
     def missing(self, context: Context) -> str:
         program = context.bin / "rpicluster-sim"
@@ -156,7 +156,7 @@ class SimulatorCase(Case):
 
     def run(self, context: Context, count: int) -> Outcome:
         code, text = ended(Running([context.bin / "rpicluster-sim", "--seeds", count, "--first",
-                                    context.done + 1, "--policy", self.policy]))[0]
+                                    context.done + 1, *self.policy]))[0]
         found = re.search(r"^seeds=(\d+).*$", text, re.MULTILINE)
         good = code == 0 and found and int(found[1]) == count
         return Outcome(count if good else 0, "" if good else shortened(text),
@@ -178,16 +178,17 @@ class FuzzCase(Case):
     def run(self, context: Context, count: int) -> Outcome:
         kept = context.fuzz_bin.parent / "corpus"
         code, text = ended(Running([ROOT / "test/fuzz/run", "--bin", context.fuzz_bin, "--keep",
-                                    kept, "--runs", count, self.target.replace("-", "_")]))[0]
+                                    kept, "--runs", count, "--processes", os.cpu_count(),
+                                    self.target.replace("-", "_")]))[0]
         found = re.search(r"^.*?(\d+) executions.*$", text, re.MULTILINE)
         good = code == 0 and found
         return Outcome(int(found[1]) if good else 0, "" if good else shortened(text),
                        [{"line": found[0]}] if found else [])
 
 
-PURE_TARGETS = ("frame", "message", "job-file", "where", "config", "manifest", "lines",
-                "json-parser")
-OTHER_TARGETS = ("http", "store")  # coroutines, and files
+PURE_TARGETS = ("config", "frame", "job-file", "lines", "manifest", "message", "where", "words")
+OTHER_TARGETS = ("http", "spool", "store")  # coroutines, and files
+POLICIES = {"mixed": (), "keep": ("--policy", "keep"), "stop": ("--policy", "stop")}
 PARTITIONS = {  # seconds of one round
     "two_way_healed_before_lost": 15, "two_way_healed_after_lost": 35,
     "deaf_node_healed_before_lost": 15, "deaf_node_healed_after_lost": 40,
@@ -214,8 +215,8 @@ def all_cases() -> list:
                             "test_partitions.SlowLine.test_delay", 10))
     cases += [OnceCase("storm-" + name.split("test_")[1].replace("_", "-"), 3, "storms", 30,
                        "test_storms." + name) for name in STORMS]
-    cases += [SimulatorCase(f"simulator-{policy}", 100_000, "seeds", 0.009, policy)
-              for policy in ("keep", "stop")]
+    cases += [SimulatorCase(f"simulator-{name}", 100_000, "seeds", 0.009, policy)
+              for name, policy in POLICIES.items()]
     cases += [FuzzCase(f"fuzz-{target}", 100_000_000, "executions", 2e-5, target)
               for target in PURE_TARGETS]
     cases += [FuzzCase(f"fuzz-{target}", 1_000_000, "executions", 1e-3, target)

@@ -1,7 +1,8 @@
-"""What the long run has done so far, in a file that is written after each part and that people read.
+"""What the long run has done so far, in a file that is written after each part, for people to read.
 
-Of each case: what is wanted, what is done, in how many seconds, the result, and its parts, each with
-date, version of the code, count, seconds and result. Parts of one day and version are put together.
+Of each case: what is wanted, what is done, in how many seconds, the result, and its parts, each
+with date, version of the code, count, seconds and result. Parts of one day and version are put
+together.
 """
 
 from __future__ import annotations

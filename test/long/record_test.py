@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Tests of the long run's record and of how it goes on. Ends with one line, `N passed, N failed`."""
+"""Tests of the long run's record and of how it goes on. Ends with one line,
+`N passed, N failed`."""
 
 import json
 import pathlib

@@ -1,5 +1,6 @@
-"""A network of its own for each node: places (network namespaces) on one switch, made without a trace
-outside of them. Cables can be cut in either direction, and addresses change. Needs root and nft(8).
+"""A network of its own for each node: places (network namespaces) on one switch, made without a
+trace outside of them. Cables can be cut in either direction, and addresses change. Needs root and
+nft(8).
 
 A place lives as long as a process in it, so nothing has to be removed after a crash of the tests.
 """
@@ -7,7 +8,6 @@ A place lives as long as a process in it, so nothing has to be removed after a c
 from __future__ import annotations
 
 import os
-import pathlib
 import shutil
 import subprocess
 
@@ -156,8 +156,8 @@ class NetworkCluster(Cluster):
 
     def tell_address(self) -> None:
         """What a name server would say now."""
-        self.hosts.write_text(f"127.0.0.1 localhost\n{self.board('master').address} {MASTER_NAME}\n",
-                              encoding="ascii")
+        master = self.board("master").address
+        self.hosts.write_text(f"127.0.0.1 localhost\n{master} {MASTER_NAME}\n", encoding="ascii")
         self.hosts.chmod(0o644)
 
     def move_master(self) -> None:

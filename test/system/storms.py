@@ -1,5 +1,5 @@
-"""What storms are made of: a crowd of live sessions whose heartbeats are measured, thousands of bare
-connections, and the master's accounts before and after."""
+"""What storms are made of: a crowd of live sessions whose heartbeats are measured, thousands of
+bare connections, and the master's accounts before and after."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class Crowd:
 
 
 class Connections:
-    """Bare connections that are started at once, each from an address of its own or all from one."""
+    """Bare connections started at once, each from an address of its own or all from one."""
 
-    def __init__(self, port: int, count: int, own_addresses: bool = True, first: bytes = b"",
-                 offset: int = 0):
+    def __init__(self, port: int, count: int, own_addresses: bool = True,
+                 first: bytes = b"", offset: int = 0):
         self.selector = selectors.DefaultSelector()
         self.open: set = set()
         self.came_through = 0

@@ -1,5 +1,6 @@
-"""A cluster that works without a pause: descriptors stay flat, memory does not rise, and the store
-keeps its size. RPIC_TEST_SECONDS says for how long; an hour proves it, seconds only that it runs."""
+"""A cluster that works without a pause: descriptors stay flat, memory does not rise, and the
+store keeps its size. RPIC_TEST_SECONDS says for how long; an hour proves it, seconds only that it
+runs."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ WAL = 9 << 20        # bytes that the store's log may take at any time
 
 
 def growth(values: list) -> float:
-    """How far the line through the values rises from its begin to its end, relative to their mean."""
+    """How far the line through the values rises from begin to end, relative to their mean."""
     slope = statistics.linear_regression(range(len(values)), values).slope
     return slope * len(values) / statistics.fmean(values)
 

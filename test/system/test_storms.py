@@ -1,5 +1,5 @@
-"""Crowds, and peers that mean no good, in numbers: the live sessions do not notice. Each test prints
-how long heartbeats took before and during its storm."""
+"""Crowds, and peers that mean no good, in numbers: the live sessions do not notice. Each test
+prints how long heartbeats took before and during its storm."""
 
 from __future__ import annotations
 
