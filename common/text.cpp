@@ -199,7 +199,7 @@ std::optional<HostPort> parse_host_port(std::string_view text, std::uint16_t def
         port = text.substr(colon + 1);
     }
     const auto impossible = [](char c) {
-        return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == '@';
+        return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == '@' || c == '[' || c == ']';
     };
     if (host.empty() || std::any_of(host.begin(), host.end(), impossible)) return std::nullopt;
     HostPort result{std::string(host), default_port};
