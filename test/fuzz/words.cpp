@@ -26,7 +26,9 @@ std::string take_line(std::string_view& input) {
 
 void read_array(std::string_view text) {
     const auto range = ArrayRange::parse(text);
-    expect(ArrayRange::parse(range.text()) == range, "a range changes when it is written");
+    auto again = ArrayRange::parse(range.text());
+    if (range.size() == 1) again.step = range.step;  // of one task it means nothing
+    expect(again == range, "a range changes when it is written");
     expect(range.size() >= 1 && range.size() <= limits::tasks_per_job, "too many tasks");
     expect(range.index(0) == range.first, "the first task is not the first");
     expect(range.index(range.size() - 1) == range.last, "the last task is not the last");
