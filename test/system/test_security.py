@@ -1,4 +1,4 @@
-"""What docs/security.md promises: its table of refusals, and secrets that stay where they belong."""
+"""What docs/security.md promises: its table of refusals, and secrets that stay where they are."""
 
 from __future__ import annotations
 
