@@ -58,7 +58,12 @@ inline std::string words_of(const Effect& effect) {
     if (const auto* ended = std::get_if<JobEnded>(&effect))
         return "ended " + std::to_string(ended->job);
     if (const auto* node = std::get_if<SaveNode>(&effect)) return "save " + node->record->id;
-    if (const auto* happened = std::get_if<Happened>(&effect)) return "(" + happened->kind + ")";
+    if (const auto* happened = std::get_if<Happened>(&effect)) {
+        // The states of nodes are the cluster's business, as what it announces.
+        const auto& kind = happened->kind;
+        if (kind == "node_online" || kind == "node_suspect" || kind == "node_lost") return "other";
+        return "(" + kind + ")";
+    }
     return "other";
 }
 
