@@ -58,13 +58,16 @@ inline std::string words_of(const Effect& effect) {
     if (const auto* ended = std::get_if<JobEnded>(&effect))
         return "ended " + std::to_string(ended->job);
     if (const auto* node = std::get_if<SaveNode>(&effect)) return "save " + node->record->id;
-    if (const auto* happened = std::get_if<Happened>(&effect)) {
-        // The states of nodes are the cluster's business, as what it announces.
-        const auto& kind = happened->kind;
-        if (kind == "node_online" || kind == "node_suspect" || kind == "node_lost") return "other";
-        return "(" + kind + ")";
-    }
+    if (const auto* happened = std::get_if<Happened>(&effect)) return "(" + happened->kind + ")";
     return "other";
+}
+
+/// The states of nodes and their connections are the cluster's business.
+inline bool is_about_nodes(const Effect& effect) {
+    if (const auto* happened = std::get_if<Happened>(&effect))
+        return happened->kind == "node_online" || happened->kind == "node_suspect" ||
+               happened->kind == "node_lost";
+    return std::holds_alternative<Announce>(effect) || std::holds_alternative<CloseSession>(effect);
 }
 
 class JobsWorld {
@@ -178,9 +181,7 @@ class JobsWorld {
     Lines effects() const {
         Lines lines;
         for (const auto& effect : effects_)
-            if (!std::holds_alternative<Announce>(effect) &&
-                !std::holds_alternative<CloseSession>(effect))
-                lines.push_back(words_of(effect));
+            if (!is_about_nodes(effect)) lines.push_back(words_of(effect));
         return lines;
     }
     const Effects& raw_effects() const { return effects_; }
