@@ -12,7 +12,8 @@ const axe = await readFile(new URL("./node_modules/axe-core/axe.min.js", import.
 export function startBrowser() {
   // Tests run as root in containers, where Chromium has no sandbox.
   const args = process.getuid() === 0 ? ["--no-sandbox"] : [];
-  return chromium.launch({ executablePath: "/usr/bin/chromium", args });
+  return chromium.launch({ executablePath: "/usr/bin/chromium", args, handleSIGINT: false,
+    handleSIGTERM: false, handleSIGHUP: false });
 }
 
 // The bench of one test.
