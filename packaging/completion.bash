@@ -1,0 +1,2 @@
+# The command knows its verbs and options best.
+source <(rpicluster completion bash)
