@@ -22,7 +22,7 @@ class Background {
     /// Forks, if `wanted`; returns in the child alone. To be called before any thread is made.
     explicit Background(bool wanted);
 
-    /// The program runs: lets the parent go, and stderr with it.
+    /// The program runs: lets the parent go, and stderr with it; or tells the service manager.
     void ready();
 
   private:

@@ -35,11 +35,12 @@ bool somebody_listens(const std::filesystem::path& folder) {
 }  // namespace
 
 RunnerLink::RunnerLink(asio::any_io_executor executor, std::filesystem::path folder,
-                       std::filesystem::path program, std::string log_file)
+                       std::filesystem::path program, std::string log_file, std::string command)
     : executor_(std::move(executor)),
       folder_(std::move(folder)),
       program_(std::move(program)),
       log_file_(std::move(log_file)),
+      command_(std::move(command)),
       wanted_(executor_) {
     make_private_folder(folder_);
 }
@@ -78,6 +79,14 @@ asio::awaitable<void> RunnerLink::run(RunnerHandler& handler) {
     }
 }
 
+std::vector<std::string> RunnerLink::start_words() const {
+    if (!command_.empty()) return {"/bin/sh", "-c", command_};
+    const auto program = program_.empty() ? find_runner() : program_;
+    std::vector<std::string> words = {program, "--background", "--folder", folder_};
+    if (!log_file_.empty()) words.insert(words.end(), {"--log-file", log_file_});
+    return words;
+}
+
 /// Connects, and starts the program if nobody listens.
 asio::awaitable<int> RunnerLink::connect() {
     const auto deadline = Clock::now() + limits::runner_start;
@@ -91,7 +100,7 @@ asio::awaitable<int> RunnerLink::connect() {
             throw ConfigError("another user listens on " + (folder_ / "socket").string());
         }
         if (!start)
-            start.emplace(program_.empty() ? find_runner() : program_, folder_, log_file_);
+            start.emplace(start_words());
         else if (start->ready())
             start.reset();  // it listens now; if it has ended again already, another one starts
         if (Clock::now() > deadline)

@@ -50,8 +50,10 @@ class RunnerLink {
   public:
     /// `folder` is the runner's own (made here, 0700); `program` the path of rpicluster-runner,
     /// empty for the one beside this program or else in PATH; `log_file` is handed on to it.
+    /// `command`, if there is one, is run by sh instead and has to see to a runner in that folder.
     RunnerLink(boost::asio::any_io_executor executor, std::filesystem::path folder,
-               std::filesystem::path program = {}, std::string log_file = {});
+               std::filesystem::path program = {}, std::string log_file = {},
+               std::string command = {});
 
     /// Lives until it is cancelled. The handler must outlive it. To be run once at a time.
     boost::asio::awaitable<void> run(RunnerHandler& handler);
@@ -78,6 +80,7 @@ class RunnerLink {
 
   private:
     boost::asio::awaitable<int> connect();
+    std::vector<std::string> start_words() const;
     boost::asio::awaitable<void> serve(int socket, RunnerHandler& handler);
     boost::asio::awaitable<void> attach(LocalConnection& connection, RunnerHandler& handler);
     void dispatch(const Frame& frame, RunnerHandler& handler);
@@ -91,6 +94,7 @@ class RunnerLink {
     std::filesystem::path folder_;
     std::filesystem::path program_;
     std::string log_file_;
+    std::string command_;
     Wakeup wanted_;
     WaitingLaunches waiting_;
     LocalConnection* connection_ = nullptr;
