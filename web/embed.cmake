@@ -38,12 +38,23 @@ endfunction()
 web_bundle(app.js src/app.js src/*.js)
 web_bundle(style.css style/style.css style/*.css)
 
+# Their licences want to be told with every copy; the bundle itself has no room for them.
+set(web_licences preact @preact/signals @preact/signals-core htm uplot)
+list(TRANSFORM web_licences APPEND /LICENSE)
+add_custom_command(
+  OUTPUT ${web_binary}/notices.txt
+  COMMAND sh -c "tail -n +1 \"$@\" > \"$0\"" ${web_binary}/notices.txt ${web_licences}
+  WORKING_DIRECTORY ${web_source}/node_modules
+  DEPENDS ${web_packages}
+  VERBATIM)
+install(FILES ${web_binary}/notices.txt DESTINATION share/doc/rpicluster)
+
 set(web_files ${web_source}/index.html ${web_binary}/style.css ${web_source}/icon.svg
   ${web_binary}/app.js ${web_source}/openapi.json)
 set(web_assembler ".section .rodata\n")
 set(web_externs "")
 set(web_table "")
-set(web_inputs "")
+set(web_inputs ${web_binary}/notices.txt)
 set(web_index 0)
 foreach(plain ${web_files})
   get_filename_component(file ${plain} NAME)

@@ -237,6 +237,7 @@ awaitable<Answer> follow_log(Exchange& exchange) {
     } catch (const BadMessageError&) {
         // The browser was never at that place: it begins anew.
         output = TaskOutput(job_number(exchange), task_index(exchange));
+        events = LogEvents();
     }
     const bool wanted = co_await exchange.wire.begin(event_stream());
     Instant spoke = Clock::now();

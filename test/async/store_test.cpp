@@ -343,6 +343,14 @@ TEST_CASE("what is no store is refused in one line") {
         damage.close();
         refused("damaged");
     }
+    SECTION("a version below the first") {
+        { const Store store(io.get_executor(), file); }
+        std::fstream damage(file);
+        damage.seekp(60);  // "user version" of SQLite's file format
+        damage << std::string(4, '\xff');
+        damage.close();
+        refused("no store has such a version");
+    }
     SECTION("jobs that cannot be") {
         auto job = new_job(7);
         auto spec = *job.spec;

@@ -9,33 +9,34 @@ import { Mock } from "./mock.js";
 
 const axe = await readFile(new URL("./node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
+export function startBrowser() {
+  // Tests run as root in containers, where Chromium has no sandbox.
+  const args = process.getuid() === 0 ? ["--no-sandbox"] : [];
+  return chromium.launch({ executablePath: "/usr/bin/chromium", args, handleSIGINT: false,
+    handleSIGTERM: false, handleSIGHUP: false });
+}
+
+// The bench of one test.
 export class Bench {
-  constructor({ bin, web, shots }) {
-    Object.assign(this, { bin, web, shots });
-    this.open = []; // contexts, mocks and clusters of this test
+  constructor({ browser, bin, web, shots }) {
+    Object.assign(this, { browser, bin, web, shots });
+    this.open = []; // contexts, mocks and clusters
     this.complaints = [];
     this.pages = [];
+    this.notes = []; // what was measured
   }
 
-  async start() {
-    // Tests run as root in containers, where Chromium has no sandbox.
-    const args = process.getuid() === 0 ? ["--no-sandbox"] : [];
-    this.browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args });
-  }
-
-  async close() {
-    await this.afterTest();
-    await this.browser?.close();
+  note(text) {
+    this.notes.push(text);
   }
 
   // Ends what the test began; gives what was wrong with it.
-  async afterTest() {
+  async close() {
     for (const one of this.open.splice(0).reverse()) {
       const wrong = await one.close();
       if (Array.isArray(wrong)) this.complaints.push(...wrong);
     }
-    this.pages = [];
-    return this.complaints.splice(0);
+    return this.complaints;
   }
 
   async mock(options) {

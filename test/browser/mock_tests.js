@@ -91,13 +91,14 @@ const frameTimes = (page, seconds) => page.evaluate((limit) => new Promise((done
 }), seconds);
 
 export const tests = {
-  async "the bundle stays small"({ web }) {
+  async "the bundle stays small"(bench) {
+    const { web } = bench;
     const packed = (name) => name.endsWith(".gz") && name !== "openapi.json.gz"; // not of the page
     const files = readdirSync(web).filter(packed);
     const bytes = files.map((name) => statSync(path.join(web, name)).size);
     const sum = bytes.reduce((a, b) => a + b);
     const list = files.map((name, place) => `${name} ${bytes[place]}`).join(", ");
-    console.log(`     ${sum} bytes gzipped in all, ${bundleLimit} allowed: ${list}`);
+    bench.note(`${sum} bytes gzipped in all, ${bundleLimit} allowed: ${list}`);
     check(files.includes("app.js.gz") && files.length >= 4, "all files of the page were counted");
     check(sum <= bundleLimit, `${sum} bytes are more than ${bundleLimit}`);
     const code = readFileSync(path.join(web, "app.js"), "utf8");
@@ -141,7 +142,7 @@ export const tests = {
     await page.waitForSelector("h1:has-text('pi3 is suspect')");
     await page.waitForSelector(".board[data-state=suspect] >> text=silent for 16 s");
     const milliseconds = performance.now() - began;
-    console.log(`     ${Math.round(milliseconds)} ms from the event to the screen`);
+    bench.note(`${Math.round(milliseconds)} ms from the event to the screen`);
     check(milliseconds < 1000, `${milliseconds} ms`);
     await bench.checkAccess(page);
   },
@@ -168,7 +169,7 @@ export const tests = {
     const times = await frameTimes(page, 5);
     clearInterval(timer);
     const at = (share) => times[Math.floor(times.length * share)].toFixed(1);
-    console.log(`     ${times.length} frames in 5 s; median ${at(0.5)} ms, 95 % below ${at(0.95)}` +
+    bench.note(`${times.length} frames in 5 s; median ${at(0.5)} ms, 95 % below ${at(0.95)}` +
       ` ms, longest ${times.at(-1).toFixed(1)} ms`);
     await bench.shot(page, "overview-50-boards");
     check(at(0.5) < 40 && at(0.95) < 150, "frames come often enough");

@@ -32,12 +32,10 @@ void load(Program program, const std::string& text) {
 
 }  // namespace
 
-/// A file of settings, for each of the programs.
+/// A file of settings, for one of the programs: all three would take three times as long.
 void fuzz_config(std::string_view input) {
-    const std::string text(input);
-    load(Program::master, text);
-    load(Program::slave, text);
-    load(Program::client, text);
+    constexpr Program programs[] = {Program::master, Program::slave, Program::client};
+    load(programs[input.size() % 3], std::string(input));
 }
 
 }  // namespace rpic::fuzz

@@ -1,4 +1,4 @@
-"""A connection in the cluster's own protocol that says exactly what a test wants: an honest key, and a
+"""A connection in the cluster's own protocol that says just what a test wants: an honest key, and a
 liar behind it. openssl(1) does the encryption, since Python's ssl knows no pre-shared keys."""
 
 from __future__ import annotations

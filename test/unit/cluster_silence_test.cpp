@@ -183,7 +183,20 @@ TEST_CASE("a long time to be lost is not shortened by a master start") {
     patient.on_tick(world.now + 120s - 1ns, effects);
     CHECK(effects.empty());
     patient.on_tick(world.now + 120s, effects);
-    CHECK(effects.size() == 1);
+    CHECK(effects.size() == 2);
+}
+
+TEST_CASE("people are told of each state of a node") {
+    World world;
+    world.join(1, hello_of("pi", "board of pi"));
+    CHECK(world.happened() == Lines{"node_online pi"});
+    world.disconnected(1);
+    CHECK(world.happened() == Lines{"node_suspect pi"});
+    world.now += limits::lost_after;
+    world.tick();
+    CHECK(world.happened() == Lines{"node_lost pi"});
+    world.tick();
+    CHECK(world.happened().empty());
 }
 
 TEST_CASE("restored nodes are known by name, id and key, and keep their names") {

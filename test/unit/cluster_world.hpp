@@ -95,10 +95,20 @@ class World {
         return cluster.remove(now, name_or_id, effects_);
     }
 
-    /// Every effect of the last event, in order.
+    /// Every effect of the last event, in order, but for what happened() tells.
     Lines effects() const {
         Lines lines;
-        for (const auto& effect : effects_) lines.push_back(words(effect));
+        for (const auto& effect : effects_)
+            if (!std::holds_alternative<Happened>(effect)) lines.push_back(words(effect));
+        return lines;
+    }
+
+    /// What people are told of it, as "KIND NODE".
+    Lines happened() const {
+        Lines lines;
+        for (const auto& effect : effects_)
+            if (const auto* told = std::get_if<Happened>(&effect))
+                lines.push_back(told->kind + ' ' + told->node);
         return lines;
     }
 

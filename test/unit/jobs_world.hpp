@@ -62,6 +62,14 @@ inline std::string words_of(const Effect& effect) {
     return "other";
 }
 
+/// The states of nodes and their connections are the cluster's business.
+inline bool is_about_nodes(const Effect& effect) {
+    if (const auto* happened = std::get_if<Happened>(&effect))
+        return happened->kind == "node_online" || happened->kind == "node_suspect" ||
+               happened->kind == "node_lost";
+    return std::holds_alternative<Announce>(effect) || std::holds_alternative<CloseSession>(effect);
+}
+
 class JobsWorld {
   public:
     explicit JobsWorld(std::int64_t epoch = 1, JobId next = 1)
@@ -173,9 +181,7 @@ class JobsWorld {
     Lines effects() const {
         Lines lines;
         for (const auto& effect : effects_)
-            if (!std::holds_alternative<Announce>(effect) &&
-                !std::holds_alternative<CloseSession>(effect))
-                lines.push_back(words_of(effect));
+            if (!is_about_nodes(effect)) lines.push_back(words_of(effect));
         return lines;
     }
     const Effects& raw_effects() const { return effects_; }
