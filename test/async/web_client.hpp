@@ -30,7 +30,7 @@ using asio::ip::tcp;
 using namespace std::chrono_literals;
 
 /// One answer of the server.
-struct Reply {
+struct HttpReply {
     int status = 0;
     std::string head;
     std::string body;
@@ -92,10 +92,10 @@ class Client {
     }
 
     /// The next whole answer in `received`; `head` for one that has no body by its method.
-    std::optional<Reply> take_reply(bool head = false) {
+    std::optional<HttpReply> take_reply(bool head = false) {
         const auto end = received.find("\r\n\r\n");
         if (end == std::string::npos) return std::nullopt;
-        Reply reply;
+        HttpReply reply;
         reply.head = received.substr(0, end + 2);
         reply.status = std::atoi(reply.head.c_str() + 9);
         const std::string length = reply.field("Content-Length");
@@ -209,8 +209,8 @@ class Fixture {
         return std::make_unique<Client>(io, server->port(), source, address_, receive_buffer);
     }
 
-    Reply next_reply(Client& client, bool head = false) {
-        std::optional<Reply> reply;
+    HttpReply next_reply(Client& client, bool head = false) {
+        std::optional<HttpReply> reply;
         const bool came = until([&] {
             client.pump();
             reply = client.take_reply(head);
@@ -221,18 +221,18 @@ class Fixture {
         return *reply;
     }
 
-    Reply ask(Client& client, const std::string& path, const std::string& fields = "") {
+    HttpReply ask(Client& client, const std::string& path, const std::string& fields = "") {
         client.send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n");
         return next_reply(client);
     }
 
     /// One request on a connection of its own.
-    Reply get(const std::string& path, const std::string& fields = "") {
+    HttpReply get(const std::string& path, const std::string& fields = "") {
         const auto client = connect();
         return ask(*client, path, fields);
     }
 
-    Reply send(const std::string& request) {
+    HttpReply send(const std::string& request) {
         const auto client = connect();
         client->send(request);
         return next_reply(*client);

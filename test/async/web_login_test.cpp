@@ -11,14 +11,14 @@ namespace {
 
 const std::string submit = "Authorization: Bearer submit-token\r\n";
 
-Reply post(Fixture& web, const std::string& path, const std::string& body,
-           const std::string& fields = "", const std::string& method = "POST") {
+HttpReply post(Fixture& web, const std::string& path, const std::string& body,
+               const std::string& fields = "", const std::string& method = "POST") {
     return web.send(method + ' ' + path +
                     " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + fields +
                     "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
 }
 
-std::string code_of(const Reply& reply) {
+std::string code_of(const HttpReply& reply) {
     CAPTURE(reply.head, reply.body);
     REQUIRE(reply.field("Content-Type") == "application/problem+json");
     const auto problem = json::parse(reply.body);
@@ -33,7 +33,7 @@ struct Session {
 };
 
 Session log_in(Fixture& web, const std::string& token) {
-    const Reply reply = post(web, "/api/v1/login", "{\"token\":\"" + token + "\"}");
+    const HttpReply reply = post(web, "/api/v1/login", "{\"token\":\"" + token + "\"}");
     REQUIRE(reply.status == 200);
     const auto set = reply.field("Set-Cookie");
     CHECK(set.find("; HttpOnly; SameSite=Strict") != std::string::npos);
@@ -56,9 +56,9 @@ TEST_CASE("a login makes a session, a logout ends it", "[web]") {
     CHECK(who.at("name") == "admin-token");
     CHECK(who.at("session") == true);
 
-    const Reply refused = post(web, "/api/v1/logout", "", session.cookie);
+    const HttpReply refused = post(web, "/api/v1/logout", "", session.cookie);
     CHECK(refused.status == 403);
-    const Reply out = post(web, "/api/v1/logout", "", session.cookie + session.csrf);
+    const HttpReply out = post(web, "/api/v1/logout", "", session.cookie + session.csrf);
     CHECK(out.status == 204);
     CHECK(out.field("Set-Cookie").find("Max-Age=0") != std::string::npos);
     who = json::parse(web.get("/api/v1/whoami", session.cookie).body);
@@ -76,7 +76,7 @@ TEST_CASE("a wrong login is refused, and guesses are limited", "[web]") {
     CHECK(code_of(post(web, "/api/v1/login", std::string(100, '['))) == "bad_request");
     for (int i = 1; i < limits::web_token_failures; ++i)
         CHECK(post(web, "/api/v1/login", "{\"token\":\"wrong\"}").status == 401);
-    const Reply last = post(web, "/api/v1/login", "{\"token\":\"wrong\"}");
+    const HttpReply last = post(web, "/api/v1/login", "{\"token\":\"wrong\"}");
     CHECK(code_of(last) == "too_many_requests");
     CHECK(last.field("Retry-After") != "(none)");
     CHECK(web.get("/api/v1/nodes").status == 200);
@@ -158,7 +158,7 @@ TEST_CASE("queries that are refused", "[web]") {
 TEST_CASE("an answer that waits for news", "[web]") {
     Fixture web;
     web.change_something();
-    const Reply first = web.get("/api/v1/nodes");
+    const HttpReply first = web.get("/api/v1/nodes");
     const auto etag = "If-None-Match: " + first.field("ETag") + "\r\n";
     CHECK(web.get("/api/v1/nodes", etag).status == 304);
     CHECK(web.get("/api/v1/nodes?wait=50ms", etag).status == 304);
@@ -171,7 +171,7 @@ TEST_CASE("an answer that waits for news", "[web]") {
         },
         200ms));
     web.change_something();
-    const Reply news = web.next_reply(*client);
+    const HttpReply news = web.next_reply(*client);
     CHECK(news.status == 200);
     CHECK(news.field("ETag") != first.field("ETag"));
     // What is not about nodes wakes nobody who waits for them.

@@ -11,7 +11,7 @@ namespace json = boost::json;
 
 TEST_CASE("the page and its files", "[web]") {
     Fixture web;
-    const Reply page = web.get("/");
+    const HttpReply page = web.get("/");
     CHECK(page.status == 200);
     CHECK(page.field("Content-Type") == "text/html; charset=utf-8");
     CHECK(page.body.find("Slave information") != std::string::npos);
@@ -27,7 +27,7 @@ TEST_CASE("the page and its files", "[web]") {
         CAPTURE(file.path);
         const std::string plain(file.plain, file.plain_end);
         CHECK(web.get(file.path).body == plain);
-        const Reply packed = web.get(file.path, "Accept-Encoding: br, gzip;q=0.8\r\n");
+        const HttpReply packed = web.get(file.path, "Accept-Encoding: br, gzip;q=0.8\r\n");
         CHECK(packed.field("Content-Encoding") == "gzip");
         CHECK(packed.body == std::string(file.packed, file.packed_end));
         CHECK(packed.body.substr(0, 2) == "\x1f\x8b");
@@ -45,7 +45,7 @@ TEST_CASE("a file that the browser has is not sent again", "[web]") {
     Fixture web;
     const std::string etag = web.get("/app.js").field("ETag");
     const auto client = web.connect();
-    const Reply same = web.ask(*client, "/app.js", "If-None-Match: \"x\", " + etag + "\r\n");
+    const HttpReply same = web.ask(*client, "/app.js", "If-None-Match: \"x\", " + etag + "\r\n");
     CHECK(same.status == 304);
     CHECK(same.field("ETag") == etag);
     // Nothing may follow a 304: the next answer begins right behind it.
@@ -61,7 +61,7 @@ TEST_CASE("the nodes as JSON", "[web]") {
     NodeView silent = make_node("3", "mid<script>");
     silent.last_seen_seconds.reset();
     web.view.put_node(silent, Clock::now());
-    const Reply reply = web.get("/api/v1/nodes");
+    const HttpReply reply = web.get("/api/v1/nodes");
     CHECK(reply.field("Content-Type") == "application/json");
     CHECK(reply.field("Cache-Control") == "no-cache, private");
     const json::value value = json::parse(reply.body);
@@ -105,7 +105,7 @@ TEST_CASE("HEAD is GET without the body", "[web]") {
     const std::string length = web.get("/style.css").field("Content-Length");
     const auto client = web.connect();
     client->send("HEAD /style.css HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    const Reply head = web.next_reply(*client, true);
+    const HttpReply head = web.next_reply(*client, true);
     CHECK(head.status == 200);
     CHECK(head.field("Content-Length") == length);
     CHECK(web.ask(*client, "/api/v1/nodes").status == 200);
@@ -121,7 +121,7 @@ TEST_CASE("what is refused", "[web]") {
     SECTION("other methods") {
         for (const std::string method : {"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"}) {
             CAPTURE(method);
-            const Reply reply =
+            const HttpReply reply =
                 web.send(method + " /api/v1/nodes HTTP/1.1\r\nHost: localhost\r\n\r\n");
             CHECK(reply.status == 405);
             CHECK(reply.field("Allow") == "GET, HEAD");
@@ -136,17 +136,17 @@ TEST_CASE("what is refused", "[web]") {
         CHECK(web.next_reply(*client).status == 405);
         CHECK(web.closes(*client));
         CHECK(client->received.empty());
-        const Reply reply =
+        const HttpReply reply =
             web.send("GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nab");
         CHECK(reply.status == 413);
         CHECK(reply.field("Connection") == "close");
     }
     SECTION("unknown paths") {
-        const Reply page = web.get("/index.htm");
+        const HttpReply page = web.get("/index.htm");
         CHECK(page.status == 404);
         CHECK(page.field("Content-Type") == "text/plain; charset=utf-8");
         CHECK(page.field("Content-Security-Policy") != "(none)");
-        const Reply api = web.get("/api/v1/node");
+        const HttpReply api = web.get("/api/v1/node");
         CHECK(api.status == 404);
         CHECK(api.field("Content-Type") == "application/problem+json");
         CHECK(web.get("/../web_test.cpp").status == 404);
@@ -318,7 +318,7 @@ TEST_CASE("events: only so many may watch", "[web]") {
     Fixture web;
     std::vector<std::unique_ptr<Client>> viewers;
     for (std::size_t i = 0; i < limits::web_viewers; ++i) viewers.push_back(web.watch());
-    const Reply refused = web.get("/api/v1/events");
+    const HttpReply refused = web.get("/api/v1/events");
     CHECK(refused.status == 503);
     CHECK(refused.field("Retry-After") != "(none)");
     CHECK(web.get("/api/v1/nodes").status == 200);

@@ -22,7 +22,7 @@ std::unique_ptr<Client> connect_tls(Fixture& web, const char* source = other_mac
     return client;
 }
 
-Reply ask_tls(Fixture& web, const std::string& path, const std::string& fields = "") {
+HttpReply ask_tls(Fixture& web, const std::string& path, const std::string& fields = "") {
     const auto client = connect_tls(web);
     return web.ask(*client, path, fields);
 }
@@ -58,7 +58,7 @@ TEST_CASE("another machine is sent to HTTPS", "[web]") {
     const auto client = web.connect(other_machine);
     const std::string host = "127.0.0.2:" + std::to_string(web.server->port());
     client->send("GET /api/v1/nodes?x=y HTTP/1.1\r\nHost: " + host + "\r\n" + good + "\r\n");
-    const Reply reply = web.next_reply(*client);
+    const HttpReply reply = web.next_reply(*client);
     CHECK(reply.status == 308);
     CHECK(reply.field("Location") == "https://" + host + "/api/v1/nodes?x=y");
     CHECK(web.closes(*client));
@@ -74,7 +74,7 @@ TEST_CASE("another machine needs a token", "[web]") {
     for (const std::string path :
          {"/", "/api/v1/nodes", "/api/v1/events", "/api/v1/jobs", "/metrics", "/nothing"}) {
         CAPTURE(path);
-        const Reply reply = ask_tls(web, path);
+        const HttpReply reply = ask_tls(web, path);
         CHECK(reply.status == 401);
         CHECK(reply.head.find("WWW-Authenticate: Bearer realm=") != std::string::npos);
         // The page has a form of its own, and a browser's would come before it.
@@ -92,7 +92,7 @@ TEST_CASE("another machine needs a token", "[web]") {
     CHECK(peer_fingerprint(*client) == web.server->certificate_fingerprint());
     CHECK(web.ask(*client, "/api/v1/nodes").status == 401);  // each request, not each connection
     // "Basic" with any user and the token as password, as curl -u sends it: x:admin-token.
-    const Reply basic = ask_tls(web, "/", "Authorization: Basic eDphZG1pbi10b2tlbg==\r\n");
+    const HttpReply basic = ask_tls(web, "/", "Authorization: Basic eDphZG1pbi10b2tlbg==\r\n");
     CHECK(basic.status == 200);
 }
 
@@ -108,7 +108,7 @@ TEST_CASE("wrong tokens are refused, then not even looked at", "[web]") {
     const auto client = connect_tls(web);
     for (int i = 0; i < limits::web_token_failures; ++i)
         CHECK(web.ask(*client, "/", wrong).status == 401);
-    const Reply refused = web.ask(*client, "/", wrong);
+    const HttpReply refused = web.ask(*client, "/", wrong);
     CHECK(refused.status == 429);
     CHECK(refused.field("Retry-After") != "(none)");
     CHECK(ask_tls(web, "/", good).status == 429);
