@@ -1,5 +1,8 @@
 #include "cli/client.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -8,11 +11,9 @@
 #include <cstdio>
 #include <exception>
 
-#include "common/dial.hpp"
 #include "common/errors.hpp"
 #include "common/keys.hpp"
 #include "common/sleep.hpp"
-#include "common/version.hpp"
 
 namespace rpic {
 
@@ -55,10 +56,10 @@ std::optional<Result> Client::run(asio::awaitable<Result> work, Duration patienc
     } catch (const KeyRefusedError&) {
         throw;
     } catch (const DisconnectionError& error) {
-        connection_.reset();
+        link_.disconnect();
         throw UnreachableError("the master at " + master_ + " cannot be reached: " + error.what());
     } catch (const BadMessageError& error) {
-        connection_.reset();
+        link_.disconnect();
         throw UnreachableError("what answers at " + master_ + " is no master: it sent " +
                                error.what());
     }
@@ -66,65 +67,17 @@ std::optional<Result> Client::run(asio::awaitable<Result> work, Duration patienc
 
 Client::Client(const Credentials& credentials)
     : target_(credentials.master),
-      tls_(credentials.key),
+      link_(credentials.key),
       master_(format_host_port(credentials.master.host, credentials.master.port)) {
     connect();
 }
 
 asio::awaitable<bool> Client::open() {
-    connection_.reset();
     replies_.clear();
     ahead_.clear();
-    Connection link = co_await dial(target_);
-    connection_.emplace(std::move(link));
-    co_await connection_->connect_tls(tls_);
-    connection_->set_frame_limits(limits::control_frame_bytes, limits::raw_tail_bytes);
-    Hello hello;
-    hello.version = version;
-    hello.protocol = protocol_version;
-    hello.peer = "client";
-    connection_->send(hello);
-    const auto answer = co_await receive();
-    const auto* welcome = std::get_if<Welcome>(&answer.message);
-    if (welcome == nullptr) throw BadMessageError("no welcome");
-    welcome_ = *welcome;
+    co_await link_.connect(target_);
     ++connections_;
     co_return true;
-}
-
-/// The next message of the master. A refusal ends the connection and becomes an error.
-asio::awaitable<Reply> Client::receive() {
-    if (!connection_) throw DisconnectionError("the connection is closed");
-    const Frame frame = co_await connection_->next_frame();
-    ParseArena arena;
-    const auto envelope = open_envelope(frame.json, arena);
-    auto message = decode<ToClient>(envelope);
-    if (!message) throw BadMessageError("an unknown type");
-    if (const auto* refused = std::get_if<Refused>(&*message)) {
-        if (refused->code == "role" || refused->code == "removed")
-            throw KeyRefusedError(refused->reason);
-        throw DisconnectionError(refused->reason);
-    }
-    Reply reply;
-    reply.message = std::move(*message);
-    reply.raw = frame.raw;
-    std::visit(
-        [&](const auto& any) {
-            if constexpr (requires { any.id; }) reply.id = any.id;
-        },
-        reply.message);
-    if (const auto* bad = std::get_if<BadMessage>(&reply.message))
-        throw RequestFailedError("bad_request",
-                                 "the master (version " + welcome_.version +
-                                     ") does not understand this command: " + bad->reason);
-    co_return reply;
-}
-
-void Client::throw_failure(const Reply& reply) {
-    if (const auto* failed = std::get_if<Failed>(&reply.message))
-        throw RequestFailedError(failed->code, failed->reason);
-    throw RequestFailedError("bad_request",
-                             "the master sent an answer that does not belong to the question");
 }
 
 std::optional<Reply> Client::wait_for(std::int64_t id, Duration patience) {
@@ -137,7 +90,7 @@ std::optional<Reply> Client::wait_for(std::int64_t id, Duration patience) {
             replies_.erase(found);
             return reply;
         }
-        auto reply = run<Reply>(receive(), deadline - Clock::now());
+        auto reply = run<Reply>(link_.receive(), deadline - Clock::now());
         if (!reply) return std::nullopt;
         replies_.push_back(std::move(*reply));
     }
@@ -146,7 +99,7 @@ std::optional<Reply> Client::wait_for(std::int64_t id, Duration patience) {
 Reply Client::reply_to(std::int64_t id, Duration patience) {
     auto reply = wait_for(id, patience);
     if (reply) return std::move(*reply);
-    connection_.reset();
+    link_.disconnect();
     throw UnreachableError("the master at " + master_ + " does not answer");
 }
 
@@ -155,10 +108,10 @@ void Client::connect() {
     try {
         if (run<bool>(open(), limits::request_time)) return;
     } catch (...) {
-        connection_.reset();
+        link_.disconnect();
         throw;
     }
-    connection_.reset();
+    link_.disconnect();
     throw UnreachableError("the master at " + master_ + " does not answer");
 }
 
@@ -198,6 +151,24 @@ void Client::await_interrupt() {
         interrupted_ = true;
         await_interrupt();
     });
+}
+
+void Client::watch_quit_key() {
+    const int terminal = ::fcntl(0, F_DUPFD_CLOEXEC, 3);
+    if (terminal < 0) return;  // Ctrl-C still works
+    keys_.emplace(io_, terminal);
+    await_key();
+}
+
+void Client::await_key() {
+    keys_->async_wait(asio::posix::stream_descriptor::wait_read,
+                      [this](const boost::system::error_code& error) {
+                          char key = 0;
+                          // Reads what is there, so it cannot block; nothing: the terminal is gone.
+                          if (error || ::read(keys_->native_handle(), &key, 1) != 1) return;
+                          if (key == 'q' || key == 'Q') interrupted_ = true;
+                          await_key();
+                      });
 }
 
 void Client::pause(Duration duration) {

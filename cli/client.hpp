@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <deque>
 #include <optional>
@@ -8,9 +9,8 @@
 #include <string>
 
 #include "cli/credentials.hpp"
-#include "common/connection.hpp"
 #include "common/limits.hpp"
-#include "common/messages.hpp"
+#include "common/master_client.hpp"
 
 namespace rpic {
 
@@ -20,26 +20,11 @@ class UnreachableError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The master answered that it cannot do what was asked.
-class RequestFailedError : public std::runtime_error {
-  public:
-    RequestFailedError(std::string failure_code, const std::string& reason)
-        : std::runtime_error(reason), code(std::move(failure_code)) {}
-    std::string code;  // as in Failed
-};
-
 /// Ctrl-C came while the command waited, after Client::watch_interrupts(). The connection can be
 /// used further.
 class InterruptedError : public std::runtime_error {
   public:
     InterruptedError() : std::runtime_error("interrupted") {}
-};
-
-/// What the master sent: an answer, with the raw bytes behind it.
-struct Reply {
-    std::int64_t id = 0;  // of the request
-    ToClient message;
-    std::string raw;
 };
 
 /// A connection to the master for one command. Its calls wait for what they return: for an answer
@@ -52,7 +37,7 @@ class Client {
   public:
     explicit Client(const Credentials& credentials);
 
-    const Welcome& welcome() const { return welcome_; }
+    const Welcome& welcome() const { return link_.welcome(); }
     const std::string& master() const { return master_; }  // HOST:PORT
 
     /// The answer of the given type.
@@ -95,9 +80,7 @@ class Client {
     /// Sends a request without waiting; the result is its id, which its replies carry.
     template <class Request>
     std::int64_t send(Request request, std::string_view raw = {}) {
-        request.id = ++requests_;
-        if (connection_) connection_->send(request, raw);
-        return request.id;
+        return link_.send(std::move(request), raw);
     }
 
     /// The next reply to one request. Replies to others wait for their turn. A request that failed
@@ -111,8 +94,7 @@ class Client {
     /// What a reply holds, which must be of that type. Throws RequestFailedError.
     template <class Answer>
     static Answer take(Reply reply) {
-        if (auto* answer = std::get_if<Answer>(&reply.message)) return std::move(*answer);
-        throw_failure(reply);
+        return rpic::take_answer<Answer>(std::move(reply));
     }
 
     /// Connects anew, and tries until that works: the master may be away for an hour. Says so on
@@ -125,6 +107,8 @@ class Client {
 
     /// From now on Ctrl-C does not end the process, but the call that waits, with InterruptedError.
     void watch_interrupts();
+    /// The same when somebody types q. For a terminal on stdin that gives characters at once.
+    void watch_quit_key();
 
     /// Waits so long; InterruptedError ends it sooner.
     void pause(Duration duration);
@@ -132,24 +116,21 @@ class Client {
   private:
     void connect();
     asio::awaitable<bool> open();
-    asio::awaitable<Reply> receive();
-    [[noreturn]] static void throw_failure(const Reply& reply);
     template <class Result>
     std::optional<Result> run(asio::awaitable<Result> work, Duration patience);
     void await_interrupt();
+    void await_key();
 
     // Never destroyed: its end would wait for the system's resolver, however long that takes.
     static asio::io_context& loop();
     asio::io_context& io_ = loop();
     HostPort target_;
-    TlsClient tls_;
+    MasterClient link_;
     std::string master_;
-    std::optional<Connection> connection_;
     std::deque<Reply> replies_;       // that nobody has asked for yet
     std::deque<std::int64_t> ahead_;  // ids of what ask_ahead() asked
-    Welcome welcome_;
-    std::int64_t requests_ = 0;
     std::optional<asio::signal_set> signals_;
+    std::optional<asio::posix::stream_descriptor> keys_;
     bool interrupted_ = false;
     int connections_ = 0;
 };

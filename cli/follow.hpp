@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/client.hpp"
-#include "cli/task_output.hpp"
+#include "common/task_output.hpp"
 
 /// What verbs that last have in common: they go on when the master was away.
 namespace rpic {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cli/client.hpp"
-#include "cli/task_output.hpp"
+#include "common/task_output.hpp"
 
 /// What `run`, `attach`, `map`, `exec` and `logs` share: to stay with a job until it ends, or until
 /// the user goes.

@@ -26,6 +26,13 @@ void prepare_process() {
         files.rlim_cur = files.rlim_max;
         ::setrlimit(RLIMIT_NOFILE, &files);
     }
+    // Keys are in the memory of most programs, and a core file is where the crash was. A task that
+    // wants core files of its own may raise the limit again.
+    rlimit cores{};
+    if (::getrlimit(RLIMIT_CORE, &cores) == 0) {
+        cores.rlim_cur = 0;
+        ::setrlimit(RLIMIT_CORE, &cores);
+    }
 }
 
 int guarded_main(const char* program, const std::function<int()>& body) {

@@ -70,7 +70,7 @@ asio::awaitable<void> connect(tcp::socket& socket, tcp::endpoint endpoint) {
 
 }  // namespace
 
-asio::awaitable<Connection> dial(HostPort target) {
+asio::awaitable<tcp::socket> dial_socket(HostPort target) {
     const auto executor = co_await asio::this_coro::executor;
     tcp::resolver::results_type results;
     const std::string slow_name = "cannot resolve the host name " + target.host + ": no answer";
@@ -86,19 +86,24 @@ asio::awaitable<Connection> dial(HostPort target) {
         try {
             co_await until_first_failure(connect(socket, endpoint),
                                          fail_after(limits::connect_time, slow));
-            boost::system::error_code ignored;
-            socket.set_option(asio::socket_base::keep_alive(true), ignored);
-            // tcp(7): what the other side has not acknowledged for so long ends the connection,
-            // where nothing else would tell that it is gone.
-            using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
-            constexpr std::chrono::milliseconds silence = limits::master_silence;
-            socket.set_option(UserTimeout(static_cast<int>(silence.count())), ignored);
-            co_return Connection(std::move(socket));
+            co_return std::move(socket);
         } catch (const DisconnectionError& error) {
             failure = error.what();
         }
     }
     throw DisconnectionError(failure);
+}
+
+asio::awaitable<Connection> dial(HostPort target) {
+    tcp::socket socket = co_await dial_socket(std::move(target));
+    boost::system::error_code ignored;
+    socket.set_option(asio::socket_base::keep_alive(true), ignored);
+    // tcp(7): what the other side has not acknowledged for so long ends the connection, where
+    // nothing else would tell that it is gone.
+    using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
+    constexpr std::chrono::milliseconds silence = limits::master_silence;
+    socket.set_option(UserTimeout(static_cast<int>(silence.count())), ignored);
+    co_return Connection(std::move(socket));
 }
 
 }  // namespace rpic

@@ -11,4 +11,7 @@ namespace rpic {
 /// limits::connect_time. Throws DisconnectionError which says what failed for which address.
 asio::awaitable<Connection> dial(HostPort target);
 
+/// The same, without what belongs to our protocol.
+asio::awaitable<tcp::socket> dial_socket(HostPort target);
+
 }  // namespace rpic

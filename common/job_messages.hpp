@@ -24,6 +24,7 @@ struct JobSpec {
     bool shell = false;                // {} in the command are words of sh: items are put in quoted
     std::string array;                 // FIRST-LAST[:STEP][%LIMIT]; empty: no array
     std::string items;                 // blob of the items, each ended by a NUL: one task for each
+    bool numbered = false;             // {} in the command stand for the index of the task
     std::int64_t item_limit = 0;       // so many tasks of an item list at once; 0: no limit
     std::vector<std::string> on_each;  // `exec`: one task for each of these nodes (ids)
     double cpus = 1;
@@ -48,10 +49,10 @@ struct JobSpec {
     bool held = false;
 };
 BOOST_DESCRIBE_STRUCT(JobSpec, (),
-                      (name, command, shell, array, items, item_limit, on_each, cpus, memory_bytes,
-                       resources, where, priority, time_limit_seconds, retries, max_fails, after,
-                       in, in_arch, out, env, stdin_blob, cwd, on_disconnect, lost_after_seconds,
-                       notify, idempotency_key, held))
+                      (name, command, shell, array, items, numbered, item_limit, on_each, cpus,
+                       memory_bytes, resources, where, priority, time_limit_seconds, retries,
+                       max_fails, after, in, in_arch, out, env, stdin_blob, cwd, on_disconnect,
+                       lost_after_seconds, notify, idempotency_key, held))
 
 /// A job as people and scripts see it: the `job` of the contract.
 struct JobView {
@@ -96,13 +97,26 @@ BOOST_DESCRIBE_STRUCT(TaskView, (),
 struct EventView {
     std::int64_t id = 0;
     std::string at;    // RFC 3339
-    std::string kind;  // node_joined, node_lost, job_submitted, task_failed ...
+    std::string kind;  // node_online, node_lost, job_submitted, task_failed ...
     std::string node;  // name, or empty
     std::string job;   // id, or empty
     std::optional<std::int64_t> task;
     std::string text;
 };
 BOOST_DESCRIBE_STRUCT(EventView, (), (id, at, kind, node, job, task, text))
+
+/// An attempt as the page shows it: a bar of the task stream. (job, task, attempt) names it.
+struct RunView {
+    std::string job;
+    std::int64_t task = 0;
+    std::int64_t attempt = 0;
+    std::string node;                        // name
+    std::string state;                       // running | done | failed | cancelled | lost
+    double started_seconds_ago = 0;          // when this was told
+    std::optional<double> duration_seconds;  // null while it runs
+};
+BOOST_DESCRIBE_STRUCT(RunView, (),
+                      (job, task, attempt, node, state, started_seconds_ago, duration_seconds))
 
 // --------------------------------------------------------------------------------- node <-> master
 
@@ -377,10 +391,12 @@ BOOST_DESCRIBE_STRUCT(Submitted, (), (id, job, warning))
 struct ListJobs {
     static constexpr std::string_view type_name = "list_jobs";
     std::int64_t id = 0;
-    std::string jobs;   // empty: all
-    std::string state;  // empty: any
+    std::string jobs;         // empty: all
+    std::string state;        // empty: any
+    std::int64_t limit = 0;   // above 0: the newest so many, newest first ...
+    std::int64_t before = 0;  // ... of those with a lower id than this one; 0: of all
 };
-BOOST_DESCRIBE_STRUCT(ListJobs, (), (id, jobs, state))
+BOOST_DESCRIBE_STRUCT(ListJobs, (), (id, jobs, state, limit, before))
 
 struct JobList {
     static constexpr std::string_view type_name = "job_list";

@@ -230,6 +230,30 @@ inline constexpr std::size_t web_token_addresses = 1024;  // counted apart; furt
 inline constexpr auto web_token_kept = 5s;                // a good token is not asked about again
 inline constexpr std::size_t web_tokens_kept = 64;        // more: asked about each time
 
+// The HTTP API.
+inline constexpr std::size_t web_body_bytes = 1024 * 1024;  // of a JSON body; more: 413
+inline constexpr std::size_t web_masters = 32;  // requests that ask the master at once; more: 503
+inline constexpr auto web_wait = 60s;           // ?wait=; longer: cut
+inline constexpr auto web_told_time = 2s;       // a change is shown within it, or told as it was
+inline constexpr std::size_t web_logins = 256;  // sessions; more: the longest unused one ends
+inline constexpr auto web_login_time = 12h;     // without a request: the session ends
+inline constexpr std::size_t web_page = 1000;   // of ?limit=; more: 400
+inline constexpr std::size_t web_files_listed = 10'000;             // of a list of files
+inline constexpr std::size_t web_manifest_bytes = 8 * 1024 * 1024;  // larger: not shown
+inline constexpr std::size_t web_resume_bytes = 1024 * 1024;  // of events that are remembered,
+inline constexpr auto web_resume_time = 60s;       // so long without viewers; later ones begin anew
+inline constexpr std::size_t shown_jobs = 200;     // the newest; others are there on request
+inline constexpr std::size_t shown_events = 200;   // likewise
+inline constexpr std::size_t shown_runs = 2'000;   // attempts of the task stream; others: skipped
+inline constexpr auto shown_run_time = 5min;       // after its end: no longer shown
+inline constexpr std::size_t runs_known = 8'192;   // attempts that the master follows for it
+inline constexpr std::size_t runs_per_tell = 200;  // new ones, a quarter of a second; skipped
+
+// InfluxDB.
+inline constexpr auto influx_time = 5s;                       // for one POST; longer: given up
+inline constexpr std::size_t influx_answer_bytes = 4 * 1024;  // of its answer; the rest is not read
+inline constexpr std::int64_t clock_set_after = 1'700'000'000;  // wall seconds; earlier: not set
+
 // What a machine tells about itself through /proc and /sys.
 inline constexpr std::size_t machine_file_bytes = 64 * 1024;  // of a file; the rest is not read
 inline constexpr std::size_t machine_entries = 256;           // of a directory, likewise

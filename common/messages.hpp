@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/histogram.hpp"
 #include "common/job_messages.hpp"
 
 /// Everything that travels between the programs of one cluster, as plain structs, in one page.
@@ -44,14 +45,16 @@ BOOST_DESCRIBE_STRUCT(MachineFacts, (),
 struct Vitals {
     std::optional<double> cpu_percent;  // 0 to 100 over all usable cores, since the last heartbeat
     std::optional<std::int64_t> ram_available_bytes;
+    std::optional<std::int64_t> swap_bytes;  // all of it; 0: there is none
+    std::optional<std::int64_t> swap_used_bytes;
     std::optional<double> load_1m;
     std::optional<double> temperature_c;
     std::optional<bool> undervoltage;
     std::optional<bool> throttled;
 };
 BOOST_DESCRIBE_STRUCT(Vitals, (),
-                      (cpu_percent, ram_available_bytes, load_1m, temperature_c, undervoltage,
-                       throttled))
+                      (cpu_percent, ram_available_bytes, swap_bytes, swap_used_bytes, load_1m,
+                       temperature_c, undervoltage, throttled))
 
 /// A node as people and scripts see it: the `node` of `rpicluster nodes -o json` and of the HTTP
 /// API. These names are a contract.
@@ -87,12 +90,14 @@ struct NodeView {
     std::map<std::string, std::int64_t> resources;
     std::string isolation;        // of tasks: user | none; empty for nodes that run none
     std::optional<double> speed;  // measured, relative to the mean of the cluster
+    std::int64_t reconnects = 0;  // since the master started
 };
 BOOST_DESCRIBE_STRUCT(NodeView, (),
                       (id, name, state, draining, quarantined, unwell, role, plain, address,
                        hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel, version,
                        cpus, memory_bytes, labels, vitals, last_seen_seconds, running_tasks,
-                       waiting_tasks, free_cpus, free_memory_bytes, resources, isolation, speed))
+                       waiting_tasks, free_cpus, free_memory_bytes, resources, isolation, speed,
+                       reconnects))
 
 /// The master as people and scripts see it: the `master` of the HTTP API.
 struct MasterView {
@@ -187,7 +192,8 @@ struct HeartbeatAck {
 };
 BOOST_DESCRIBE_STRUCT(HeartbeatAck, (), (sequence))
 
-// Watching: a webserver (or a client) is told about every node once, then about each change.
+// Watching: a webserver is told about every node once, then about each change; likewise about the
+// newest jobs, about what runs, and about what happens.
 
 struct Watch {
     static constexpr std::string_view type_name = "watch";
@@ -208,6 +214,28 @@ struct MasterChanged {
 };
 BOOST_DESCRIBE_STRUCT(MasterChanged, (), (master))
 
+/// The newest limits::shown_jobs jobs, then what changes about them.
+struct JobsChanged {
+    static constexpr std::string_view type_name = "jobs_changed";
+    std::vector<JobView> jobs;      // new or changed
+    std::vector<std::string> gone;  // ids of those that are forgotten, or too old
+};
+BOOST_DESCRIBE_STRUCT(JobsChanged, (), (jobs, gone))
+
+struct RunsChanged {
+    static constexpr std::string_view type_name = "runs_changed";
+    std::vector<RunView> runs;
+    bool anew = false;         // what was told before is to be forgotten
+    std::int64_t skipped = 0;  // since the master's start: came faster than is told
+};
+BOOST_DESCRIBE_STRUCT(RunsChanged, (), (runs, anew, skipped))
+
+struct EventsHappened {
+    static constexpr std::string_view type_name = "events_happened";
+    std::vector<EventView> events;
+};
+BOOST_DESCRIBE_STRUCT(EventsHappened, (), (events))
+
 /// A webserver asks what a token that came with a request may do.
 struct CheckToken {
     static constexpr std::string_view type_name = "check_token";
@@ -220,8 +248,9 @@ struct TokenChecked {
     static constexpr std::string_view type_name = "token_checked";
     std::int64_t id = 0;
     std::string role;  // viewer | submit | admin; empty: unknown, expired or revoked
+    std::string name;  // of the token
 };
-BOOST_DESCRIBE_STRUCT(TokenChecked, (), (id, role))
+BOOST_DESCRIBE_STRUCT(TokenChecked, (), (id, role, name))
 
 // ------------------------------------------------------------------------------- client <-> master
 // Requests carry an id which their answers repeat; answers of several requests may interleave.
@@ -262,6 +291,16 @@ struct Status {
 BOOST_DESCRIBE_STRUCT(Status, (),
                       (id, master_version, cluster, nodes, nodes_unwell, jobs, rss_bytes,
                        bytes_written, uptime_seconds, counters))
+
+/// What a webserver tells to those who measure, every few seconds.
+struct MetricsChanged {
+    static constexpr std::string_view type_name = "metrics_changed";
+    Status status;
+    std::map<std::string, std::int64_t> tasks;  // state -> how many, of all jobs that are kept
+    Histogram task_seconds;                     // how long tasks ran that have a result
+    Histogram wait_seconds;                     // see OrderStart::waited_seconds
+};
+BOOST_DESCRIBE_STRUCT(MetricsChanged, (), (status, tasks, task_seconds, wait_seconds))
 
 /// The join key, after replacing it when `rotate` is set.
 struct GetJoinKey {
@@ -353,7 +392,8 @@ using FromNode = std::variant<Heartbeat, AttemptsEnded, AttemptsStarted, Attempt
                               KeyStored, Bye, Watch, CheckToken>;
 using ToNode =
     std::variant<Welcome, Refused, BadMessage, HeartbeatAck, StartTasks, StopAttempts, AckAttempts,
-                 Resynced, DropJob, OpenBulk, Power, NodesChanged, MasterChanged, TokenChecked>;
+                 Resynced, DropJob, OpenBulk, Power, NodesChanged, MasterChanged, JobsChanged,
+                 RunsChanged, EventsHappened, MetricsChanged, TokenChecked>;
 using FromClient =
     std::variant<ListNodes, GetStatus, GetJoinKey, CreateToken, ListTokens, RevokeToken, RemoveNode,
                  Submit, ListJobs, GetJob, CancelJobs, RetryJob, HoldJobs, SetPriority, ExplainJob,

@@ -1,5 +1,7 @@
 #include "common/settings.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -79,6 +81,12 @@ const std::vector<Setting> table = {
      "port of the web page (role webserver)"},
     {Program::slave, "webserver", "allowed_hosts", "", Kind::text, true, "", "HOST,...",
      "further host names under which the web page may be asked for"},
+    {Program::slave, "webserver", "influxdb_url", "", Kind::text, false, "", "URL",
+     "where InfluxDB takes measurements"},
+    {Program::slave, "webserver", "influxdb_token_file", "", Kind::text, false, "", "F",
+     "file with the token for InfluxDB"},
+    {Program::slave, "webserver", "influxdb_interval", "", Kind::duration, false, "5", "SECONDS",
+     "time between two measurements for InfluxDB"},
     {Program::slave, "slave", "rejoin", "rejoin", Kind::toggle, false, "no", "",
      "if this node's own key is refused, forget it and join anew with the join key"},
     {Program::slave, "slave", "log_level", "log-level", Kind::choice, false, "info", levels,
@@ -95,12 +103,6 @@ const std::vector<Setting> table = {
     {Program::client, "client", "state_dir", "state-dir", Kind::text, false, "", "D",
      "folder where keys are looked for and stored"},
 };
-
-std::string environment_name(const Setting& setting) {
-    std::string name = "RPICLUSTER_" + std::string(setting.section) + "_" + setting.key;
-    for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    return name;
-}
 
 std::string name_of(const Setting& setting) {
     return *setting.flag != '\0' ? setting.flag : setting.key;
@@ -254,56 +256,6 @@ const std::vector<Setting>& all_settings() {
     return table;
 }
 
-IniFile parse_ini(std::string_view text, std::string_view file_name) {
-    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-    IniFile file;
-    file.name = file_name;
-    std::string section;
-    for (int number = 1; !text.empty(); ++number) {
-        const auto end = text.find('\n');
-        const auto line = trim(text.substr(0, end));
-        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-        if (line.empty() || line[0] == '#' || line[0] == ';') continue;
-        const auto complain = [&](const char* what) {
-            throw ConfigError(std::string(file_name) + " line " + std::to_string(number) + ": " +
-                              what);
-        };
-        if (line[0] == '[') {
-            if (line.back() != ']') complain("a section is written [name]");
-            section = lower(trim(line.substr(1, line.size() - 2)));
-            continue;
-        }
-        const auto separator = line.find_first_of("=:");
-        if (separator == std::string_view::npos) complain("expected \"key = value\"");
-        if (section.empty()) complain("expected a [section] before the first key");
-        file.entries.push_back({section, lower(trim(line.substr(0, separator))),
-                                std::string(trim(line.substr(separator + 1))), number});
-    }
-    return file;
-}
-
-std::vector<std::string> unknown_keys(const IniFile& file, std::string_view file_name) {
-    std::vector<std::string> warnings;
-    for (const auto& entry : file.entries) {
-        std::vector<std::string> in_section;
-        std::vector<std::string> everywhere;
-        for (const auto& setting : table) {
-            everywhere.push_back("[" + std::string(setting.section) + "] " + setting.key);
-            if (entry.section == setting.section) in_section.emplace_back(setting.key);
-        }
-        if (std::find(in_section.begin(), in_section.end(), entry.key) != in_section.end())
-            continue;
-        const auto near = in_section.empty()
-                              ? nearest("[" + entry.section + "] " + entry.key, everywhere)
-                              : nearest(entry.key, in_section);
-        warnings.push_back(std::string(file_name) + " line " + std::to_string(entry.line) +
-                           ": unknown key " + printable(entry.key, limits::log_text_chars) +
-                           " in section [" + printable(entry.section, limits::log_text_chars) +
-                           "]" + (near.empty() ? "" : "; did you mean " + near + "?"));
-    }
-    return warnings;
-}
-
 Settings load_settings(Program program, const std::vector<std::string>& arguments,
                        const Environment& environment, const FileReader& read_file) {
     const auto line = read_command_line(program, arguments);
@@ -338,9 +290,13 @@ Settings load_settings(Program program, const std::vector<std::string>& argument
 
 Settings load_settings(Program program, int argc, char** argv) {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
-    return load_settings(
+    auto settings = load_settings(
         program, arguments, [](const std::string& name) { return std::getenv(name.c_str()); },
         [](const std::string& path) { return read_file_if_there(path, limits::config_bytes); });
+    for (char** variable = environ; *variable != nullptr; ++variable)
+        if (auto warning = unknown_variable(*variable); !warning.empty())
+            settings.warnings.push_back(std::move(warning));
+    return settings;
 }
 
 LogOptions log_options(const Settings& settings) {
@@ -351,30 +307,6 @@ LogOptions log_options(const Settings& settings) {
     if (level == "error") options.level = Severity::error;
     options.file = settings.text("log-file");
     return options;
-}
-
-std::string options_help(Program program) {
-    std::vector<std::pair<std::string, std::string>> lines;
-    for (const auto& setting : table) {
-        if (setting.program != program || *setting.flag == '\0') continue;
-        std::string left = std::string("--") + setting.flag;
-        if (setting.kind != Kind::toggle) left += std::string(" ") + setting.argument;
-        std::string right = setting.help;
-        if (setting.kind != Kind::toggle && *setting.default_value != '\0')
-            right += std::string(" (") + setting.default_value + ")";
-        lines.emplace_back(left, right);
-    }
-    lines.emplace_back("--config F",
-                       std::string("configuration file (") + default_config_file + ")");
-    lines.emplace_back("--version", "print the version and exit");
-    lines.emplace_back("--help", "print this and exit");
-    std::string text;
-    for (const auto& [left, right] : lines) {
-        text += "  " + left;
-        text += left.size() < 24 ? std::string(26 - left.size(), ' ') : "\n" + std::string(28, ' ');
-        text += right + "\n";
-    }
-    return text;
 }
 
 const std::vector<std::string>& Settings::list(std::string_view name) const {

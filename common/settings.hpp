@@ -54,6 +54,13 @@ IniFile parse_ini(std::string_view text, std::string_view file_name);
 /// One warning for each unknown key of the file, with the nearest known one.
 std::vector<std::string> unknown_keys(const IniFile& file, std::string_view file_name);
 
+/// RPICLUSTER_SECTION_KEY in upper case.
+std::string environment_name(const Setting& setting);
+
+/// A warning if `variable` (`NAME=value`, or the name alone) is meant for rpicluster and no
+/// setting; else empty.
+std::string unknown_variable(std::string_view variable);
+
 /// The values that apply to one program.
 class Settings {
   public:

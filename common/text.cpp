@@ -141,6 +141,9 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
     std::string best;
     std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
     for (const auto& candidate : candidates) {
+        // So many characters are missing at least: a word of a megabyte is not compared with any.
+        const auto longer = std::max(word.size(), candidate.size());
+        if (longer - std::min(word.size(), candidate.size()) >= best_distance) continue;
         const auto distance = edit_distance(word, candidate);
         if (distance < best_distance) {
             best_distance = distance;

@@ -8,7 +8,6 @@
 #include "common/keys.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
-#include "common/self_stats.hpp"
 #include "common/sleep.hpp"
 #include "common/text.hpp"
 #include "common/until_first_failure.hpp"
@@ -17,6 +16,7 @@
 #include "master/blob_desk.hpp"
 #include "master/job_desk.hpp"
 #include "master/peers.hpp"
+#include "master/viewers.hpp"
 
 namespace rpic {
 
@@ -124,25 +124,8 @@ class Client {
     }
 
     void operator()(const GetStatus& request) {
-        Status status;
+        auto status = status_of(context_);
         status.id = request.id;
-        status.master_version = version;
-        status.cluster = context_.cluster_id;
-        status.nodes = context_.cluster.count_by_state();
-        for (const auto& [id, node] : context_.cluster.nodes())
-            if (!unwell_reasons(node->vitals).empty()) ++status.nodes_unwell;
-        status.jobs = context_.jobs.count_by_state();
-        status.rss_bytes = own_rss_bytes();
-        status.bytes_written = own_bytes_written();
-        status.uptime_seconds = to_seconds(Clock::now() - context_.started);
-        auto counters = to_json(context_.counters).as_object();
-        const auto of_jobs = to_json(context_.jobs.counters());
-        for (const auto& entry : of_jobs.as_object()) counters[entry.key()] = entry.value();
-        from_json(counters, status.counters, "counters");
-        const auto& store = context_.store.statistics();
-        status.counters["store_commits"] = static_cast<std::int64_t>(store.commits);
-        status.counters["store_rows"] = static_cast<std::int64_t>(store.rows);
-        status.counters["outputs_lost"] = static_cast<std::int64_t>(store.outputs_lost);
         done_.push_back(encode(status));
     }
 

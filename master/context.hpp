@@ -16,6 +16,7 @@
 #include "master/counters.hpp"
 #include "master/event_log.hpp"
 #include "master/lobby.hpp"
+#include "master/run_log.hpp"
 #include "master/sessions.hpp"
 #include "master/store.hpp"
 #include "master/turns.hpp"
@@ -44,8 +45,11 @@ struct Context {
     Cluster cluster;
     Jobs jobs;
     EventLog events;
-    Wakeup job_news;     // a job has ended
-    Wakeup job_changes;  // what viewers see of some job is another than before; ends, too
+    RunLog runs;          // for viewers, as the two behind it
+    Histogram durations;  // of tasks that have a result
+    Histogram waits;      // OrderStart::waited_seconds
+    Wakeup job_news;      // a job has ended
+    Wakeup job_changes;   // what viewers see of some job is another than before; ends, too
     Turns turns;
     BulkLinks bulk;
     std::string cluster_id;

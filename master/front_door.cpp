@@ -61,6 +61,12 @@ asio::awaitable<void> serve_encrypted(Context& context, Connection& connection, 
     if (hello && hello->peer == "node" && node_key)
         co_await serve_node(context, connection, key, std::move(hello));
     if (is_client && !node_key) co_await serve_client(context, connection, key);
+    if (is_client && key.role == "web") {
+        // The page may look at everything that a viewer may, and do no more.
+        KeyRecord viewer = key;
+        viewer.role = "viewer";
+        co_await serve_client(context, connection, viewer);
+    }
     ++context.counters.role_refused;
     const std::string reason =
         node_key

@@ -123,6 +123,10 @@ asio::awaitable<void> JobDesk::serve(Submit request) {
 }
 
 asio::awaitable<void> JobDesk::serve(ListJobs request) {
+    if (request.limit > 0) {
+        co_await list_newest(std::move(request));
+        co_return;
+    }
     std::vector<JobId> ids;
     for (const auto* job : jobs_chosen(request.jobs, false)) ids.push_back(job->status.id);
     // A hundred thousand jobs are neither looked at nor kept as text in one go.
@@ -140,6 +144,23 @@ asio::awaitable<void> JobDesk::serve(ListJobs request) {
         auto frames = paged(request.id, views, &JobList::jobs, next < ids.size());
         co_await send(std::move(frames));
     } while (next < ids.size());
+}
+
+/// A page of all jobs, newest first.
+asio::awaitable<void> JobDesk::list_newest(ListJobs request) {
+    const auto& all = context_.jobs.all();
+    auto entry = request.before > 0 ? all.lower_bound(request.before) : all.end();
+    const auto limit =
+        static_cast<std::size_t>(std::min<std::int64_t>(request.limit, limits::web_page + 1));
+    std::vector<JobView> views;
+    while (entry != all.begin() && views.size() < limit) {
+        --entry;
+        if (request.state.empty() || entry->second->state_text() == request.state)
+            views.push_back(context_.jobs.view(*entry->second));
+    }
+    co_await context_.turns.settled();
+    auto frames = paged(request.id, views, &JobList::jobs);
+    co_await send(std::move(frames));
 }
 
 asio::awaitable<void> JobDesk::serve(CancelJobs request) {

@@ -43,6 +43,7 @@ class JobDesk {
     Job& job_named(const std::string& name, bool to_change);
     std::vector<Job*> jobs_chosen(const std::string& selector, bool to_change);
     void check_owner(const Job& job) const;
+    asio::awaitable<void> list_newest(ListJobs request);
     asio::awaitable<void> check_blobs(const JobSpec& spec);
     asio::awaitable<void> done(std::int64_t id, Effects effects);
     // task_lists.cpp

@@ -12,6 +12,7 @@
 #include "common/until_first_failure.hpp"
 #include "common/version.hpp"
 #include "master/listener.hpp"
+#include "master/viewers.hpp"
 
 namespace rpic {
 
@@ -59,8 +60,9 @@ asio::awaitable<int> serve(Context& context, Listener& listener, Background& bac
     std::string reason;
     try {
         co_await until_first_failure(listen(context, listener, background), tick(context),
-                                     context.turns.run(), keep_house(context), context.store.run(),
-                                     feed_watchdog(), wait_for_stop());
+                                     context.turns.run(), feed_viewers(context),
+                                     keep_house(context), context.store.run(), feed_watchdog(),
+                                     wait_for_stop());
     } catch (const StopRequest& stop) {
         code = exit_code::ok;
         reason = stop.signal;

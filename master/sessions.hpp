@@ -4,10 +4,12 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/connection.hpp"
 #include "common/messages.hpp"
+#include "master/core/job_records.hpp"
 #include "master/core/node.hpp"
 
 namespace rpic {
@@ -16,6 +18,18 @@ namespace rpic {
 /// session belongs to its coroutine; here it is only known while it lives.
 class Sessions {
   public:
+    /// What a webserver knows besides the nodes (viewers.hpp).
+    struct Shown {
+        bool begun = false;  // it has the first picture
+        std::uint64_t jobs_version = 0;
+        std::set<JobId> jobs;
+        std::map<std::string, std::pair<std::size_t, std::size_t>> busy;  // node -> attempts there
+        std::uint64_t runs_seen = 0;
+        std::int64_t runs_skipped = 0;
+        std::int64_t events_seen = 0;
+        Instant metrics_told{};
+    };
+
     struct Session {
         Connection* connection = nullptr;
         bool encrypted = false;          // understands `refused`
@@ -26,6 +40,7 @@ class Sessions {
         std::uint64_t walk_version = 0;  // the same once the walk over the nodes is over ...
         std::string walked;              // ... which has come to this id; empty: none is under way
         Instant master_told{};           // when a watcher was last told about the master
+        Shown shown;
         std::set<std::int64_t> known_jobs;  // of a worker: it was told what these jobs are
     };
 

@@ -76,6 +76,27 @@ std::string name_of(const Settings& settings, const std::string& role) {
     return role == "webserver" ? host + "-web" : host;
 }
 
+InfluxOptions influx_of(const Settings& settings) {
+    InfluxOptions options;
+    options.url = settings.text("influxdb_url");
+    if (!options.url.empty() && !parse_influx_url(options.url))
+        throw ConfigError("bad value \"" + printable(options.url, limits::log_text_chars) +
+                          "\" for influxdb_url: expected http://HOST[:PORT]/write?db=NAME");
+    if (const auto& file = settings.text("influxdb_token_file"); !file.empty()) {
+        const auto token = read_file_if_there(file, limits::key_file_bytes);
+        if (!token) throw ConfigError("cannot find the file " + file + " (influxdb_token_file)");
+        options.token = trim(*token);
+        if (printable(options.token, limits::key_file_bytes) != options.token)
+            throw ConfigError("the file " + file +
+                              " (influxdb_token_file) holds more than one line of text");
+    }
+    options.interval = settings.duration("influxdb_interval").value_or(limits::heartbeat);
+    if (options.interval < std::chrono::seconds(1))
+        throw ConfigError("bad value \"" + settings.text("influxdb_interval") +
+                          "\" for influxdb_interval: expected at least 1s");
+    return options;
+}
+
 }  // namespace
 
 SlaveOptions slave_options(const Settings& settings) {
@@ -113,6 +134,7 @@ SlaveOptions slave_options(const Settings& settings) {
     options.web.port = settings.port("web-port");
     options.web.allowed_hosts = settings.list("allowed_hosts");
     options.web.state_dir = options.folder;
+    options.influx = influx_of(settings);
     return options;
 }
 

@@ -8,6 +8,7 @@
 #include "common/clock.hpp"
 #include "common/settings.hpp"
 #include "common/text.hpp"
+#include "slave/influx_writer.hpp"
 #include "slave/task_user.hpp"
 #include "slave/web/web_server.hpp"
 
@@ -35,6 +36,7 @@ struct SlaveOptions {
     Duration heartbeat{};
     Duration reconnect_max{};
     WebOptions web;
+    InfluxOptions influx;
 };
 
 /// Throws ConfigError for values that do not fit together.

@@ -124,16 +124,17 @@ void PlainLink::take(const Frame& frame) {
         view_->master_view.emplace();
         view_->master_view->machine = details.machine;
         view_->master_view->vitals.cpu_percent = details.cpu_percent_used;
+        view_->touch_master();
     } else if (const auto* slaves = envelope.payload->if_object();
                slaves != nullptr && envelope.type == "slave_details") {
-        view_->nodes.clear();
-        view_->told.clear();
+        view_->begin_anew();
         for (const auto& slave : *slaves) {
             const std::string uuid = printable(slave.key(), limits::name_chars);
             view_->put_node(node_from_details(uuid, slave.value()), Clock::now());
         }
         view_->connected = true;
         view_->trouble.clear();
+        view_->touch_master();
     } else {
         return;
     }

@@ -159,7 +159,7 @@ int run_slave(const SlaveOptions& options, Background& background) {
     ClusterView* view = nullptr;
     std::string page;
     if (options.role == "webserver") {
-        auto webserver = std::make_unique<WebserverRole>(io.get_executor(), options);
+        auto webserver = std::make_unique<WebserverRole>(io.get_executor(), options, identity);
         view = &webserver->view();
         page = ", web page on port " + std::to_string(webserver->port());
         role = std::move(webserver);

@@ -8,10 +8,11 @@
 
 namespace rpic {
 
-WebserverRole::WebserverRole(const asio::any_io_executor& executor, const SlaveOptions& options)
+WebserverRole::WebserverRole(const asio::any_io_executor& executor, const SlaveOptions& options,
+                             const Identity& identity)
     : view_(executor),
-      server_(executor, options.web, view_,
-              [this](std::string token) { return check_token(std::move(token)); }),
+      influx_(options.influx, view_),
+      server_(executor, options.web, view_, access(identity)),
       answered_(executor) {
     view_.trouble = "not connected to the master yet";
     if (const auto fingerprint = server_.certificate_fingerprint(); !fingerprint.empty())
@@ -19,8 +20,17 @@ WebserverRole::WebserverRole(const asio::any_io_executor& executor, const SlaveO
                  fingerprint);
 }
 
+MasterAccess WebserverRole::access(const Identity& identity) {
+    MasterAccess master;
+    master.check_token = [this](std::string token) { return check_token(std::move(token)); };
+    master.target = [this] { return master_; };
+    master.own_key = [&identity] { return identity.key(); };
+    return master;
+}
+
 void WebserverRole::on_joined(Connection& link, const HostPort& master, const Welcome&) {
     link_ = &link;
+    master_ = master;
     first_picture_ = true;
     view_.master = format_host_port(master.host, master.port);
     link.send(Watch{});
@@ -31,10 +41,7 @@ void WebserverRole::on_message(const ToNode& message) {
 }
 
 void WebserverRole::take(const NodesChanged& changed) {
-    if (first_picture_) {
-        view_.nodes.clear();
-        view_.told.clear();
-    }
+    if (first_picture_) view_.begin_anew();
     first_picture_ = false;
     const auto now = Clock::now();
     for (const auto& node : changed.nodes) view_.put_node(node, now);
@@ -42,6 +49,7 @@ void WebserverRole::take(const NodesChanged& changed) {
     if (changed.complete) {
         view_.connected = true;
         view_.trouble.clear();
+        view_.touch_master();
     }
     view_.updated = now;
     view_.touch();
@@ -49,29 +57,61 @@ void WebserverRole::take(const NodesChanged& changed) {
 
 void WebserverRole::take(const MasterChanged& changed) {
     view_.master_view = changed.master;
+    view_.touch_master();
     view_.updated = Clock::now();
     view_.touch();
+}
+
+void WebserverRole::take(const JobsChanged& changed) {
+    for (const auto& id : changed.gone) view_.forget_job(id);
+    for (const auto& job : changed.jobs) view_.put_job(job);
+    view_.updated = Clock::now();
+    view_.touch();
+}
+
+void WebserverRole::take(const RunsChanged& changed) {
+    const auto now = Clock::now();
+    if (changed.anew) view_.forget_runs();
+    for (const auto& run : changed.runs) view_.put_run(run, now);
+    view_.skipped_runs = changed.skipped;
+    view_.updated = now;
+    view_.touch();
+}
+
+void WebserverRole::take(const EventsHappened& happened) {
+    for (const auto& event : happened.events) view_.put_event(event);
+    view_.updated = Clock::now();
+    view_.touch();
+}
+
+void WebserverRole::take(const MetricsChanged& changed) {
+    view_.metrics = changed;
 }
 
 void WebserverRole::take(const TokenChecked& checked) {
     const auto question = questions_.find(checked.id);
     if (question == questions_.end()) return;  // nobody waits for it any more
-    question->second = checked.role;
+    TokenRole who;
+    who.role = checked.role;
+    who.name = checked.name;
+    question->second = who;
     answered_.notify();
 }
 
 void WebserverRole::on_disconnected(std::string_view master, std::string_view reason) {
     link_ = nullptr;
+    master_.reset();
     questions_.clear();
     answered_.notify();
     view_.connected = false;
     view_.master = master;
     view_.trouble = reason;
+    view_.touch_master();
     view_.touch();
 }
 
 asio::awaitable<void> WebserverRole::run() {
-    co_await server_.run();
+    co_await until_first_failure(server_.run(), influx_.run());
 }
 
 /// Waits until the question has its answer, or is no more because the link has gone.
@@ -84,7 +124,7 @@ asio::awaitable<void> WebserverRole::wait_for_answer(std::int64_t id) {
     }
 }
 
-asio::awaitable<std::string> WebserverRole::check_token(std::string token) {
+asio::awaitable<TokenRole> WebserverRole::check_token(std::string token) {
     if (link_ == nullptr) throw DisconnectionError("there is no link to the master");
     CheckToken message;
     message.id = ++checks_;

@@ -3,6 +3,8 @@
 #include <map>
 #include <optional>
 
+#include "slave/identity.hpp"
+#include "slave/influx_writer.hpp"
 #include "slave/options.hpp"
 #include "slave/role.hpp"
 #include "slave/web/web_server.hpp"
@@ -13,7 +15,8 @@ namespace rpic {
 /// page is there before the link is.
 class WebserverRole : public Role {
   public:
-    WebserverRole(const asio::any_io_executor& executor, const SlaveOptions& options);
+    WebserverRole(const asio::any_io_executor& executor, const SlaveOptions& options,
+                  const Identity& identity);
 
     void on_joined(Connection& link, const HostPort& master, const Welcome&) override;
     void on_message(const ToNode& message) override;
@@ -37,21 +40,28 @@ class WebserverRole : public Role {
         std::int64_t id_;
     };
 
-    asio::awaitable<std::string> check_token(std::string token);
+    MasterAccess access(const Identity& identity);
+    asio::awaitable<TokenRole> check_token(std::string token);
     asio::awaitable<void> wait_for_answer(std::int64_t id);
 
     void take(const NodesChanged& changed);
     void take(const MasterChanged& changed);
+    void take(const JobsChanged& changed);
+    void take(const RunsChanged& changed);
+    void take(const EventsHappened& happened);
+    void take(const MetricsChanged& changed);
     void take(const TokenChecked& checked);
     template <class Other>
     void take(const Other&) {}
 
     ClusterView view_;
+    InfluxWriter influx_;
     WebServer server_;
     Connection* link_ = nullptr;
-    bool first_picture_ = false;  // the next NodesChanged begins a new picture
+    std::optional<HostPort> master_;  // that the link is to
+    bool first_picture_ = false;      // the next NodesChanged begins a new picture
     std::int64_t checks_ = 0;
-    std::map<std::int64_t, std::optional<std::string>> questions_;  // open ones, and their answers
+    std::map<std::int64_t, std::optional<TokenRole>> questions_;  // open ones, and their answers
     Wakeup answered_;
 };
 

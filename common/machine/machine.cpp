@@ -96,6 +96,15 @@ std::int64_t ram_usable(const FileTree& tree, const Cgroup& cgroup) {
     return std::min(*total, cgroup.memory_limit().value_or(*total));
 }
 
+/// Swap is the machine's: a container has none of its own that could be told.
+void read_swap(const FileTree& tree, Vitals& vitals) {
+    const auto meminfo = tree.text("proc/meminfo");
+    const auto total = meminfo_bytes(meminfo, "SwapTotal");
+    const auto free = meminfo_bytes(meminfo, "SwapFree");
+    vitals.swap_bytes = total;
+    if (total && free) vitals.swap_used_bytes = std::max<std::int64_t>(*total - *free, 0);
+}
+
 std::optional<double> load_1m(const FileTree& tree) {
     const auto text = tree.text("proc/loadavg");
     std::string_view rest = text;
@@ -129,6 +138,7 @@ Vitals Machine::vitals(Instant now) {
     Vitals vitals;
     vitals.cpu_percent = cpu_meter_.percent(tree_, cgroup_, now);
     vitals.ram_available_bytes = ram_available(tree_, cgroup_);
+    read_swap(tree_, vitals);
     vitals.load_1m = load_1m(tree_);
     const auto sensors = sensors_.read(tree_, now);
     vitals.temperature_c = sensors.temperature_c;

@@ -308,6 +308,7 @@ void Cluster::attach(Node& node, Instant now, SessionId session, std::string_vie
                                        "this node connected again from " + std::string(address)});
     }
     node.session = session;
+    ++node.connections;
     node.address = address;
     node.last_heard = now;
     by_session_[session] = &node;
@@ -329,6 +330,8 @@ void Cluster::set_state(Node& node, NodeState state, std::string_view why, Effec
     announce.kind = state_name(state);
     // A plain peer can be anybody; its address is all that can be counted by.
     announce.about = node.plain ? node.address : node.record.id;
+    effects.push_back(Happened{"node_" + std::string(state_name(state)), node.record.name, 0,
+                               std::nullopt, announce.text});
     effects.push_back(std::move(announce));
 }
 

@@ -80,6 +80,7 @@ struct OrderStart {
     JobId job = 0;
     Position position = 0;
     TaskOrder order;
+    double waited_seconds = 0;  // since the job could have started it, or started another one last
 };
 
 struct OrderStop {

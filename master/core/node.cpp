@@ -1,5 +1,6 @@
 #include "master/core/node.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/limits.hpp"
@@ -73,6 +74,7 @@ NodeView view_of(const Node& node, Instant now) {
     view.quarantined = !record.quarantine.empty();
     if (view.quarantined) view.unwell.push_back("in quarantine: " + record.quarantine);
     view.vitals = node.vitals;
+    view.reconnects = std::max<std::int64_t>(node.connections - 1, 0);
     if (node.last_heard) view.last_seen_seconds = to_seconds(now - *node.last_heard);
     return view;
 }

@@ -62,6 +62,7 @@ struct Node {
     std::optional<Instant> lost_at;
     Vitals vitals;
     bool too_unwell_for_work = false;  // until that is over for good: see update_health()
+    std::int64_t connections = 0;      // since the master started
     std::uint64_t changed = 0;         // Cluster::version() of the last change that viewers see
 };
 

@@ -8,15 +8,18 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 
 #include "common/wakeup.hpp"
 #include "slave/web/cluster_view.hpp"
+#include "slave/web/verdict.hpp"
 
 namespace rpic {
 
 /// Turns the changes of a ClusterView into events of the event stream (the section "Server-sent
-/// events" of the HTML standard). Each event is made once, however many are watching.
+/// events" of the HTML standard). Each event is made once, however many are watching, and the
+/// newest are remembered for those who come back after a broken connection.
 class EventFeed {
   public:
     using Piece = std::shared_ptr<const std::string>;
@@ -24,9 +27,10 @@ class EventFeed {
     /// One who watches: what is still to be sent to it. Belongs to the feed as long as it lives.
     class Viewer {
       public:
-        /// Begins with the whole state. `drop` is called at most once, when the viewer has fallen
-        /// behind by more than limits::web_viewer_outbox_bytes.
-        Viewer(EventFeed& feed, const boost::asio::any_io_executor& executor,
+        /// Goes on behind the event with the id `last`, if that is remembered; else begins with
+        /// the whole state. `drop` is called at most once, when the viewer has fallen behind by
+        /// more than limits::web_viewer_outbox_bytes.
+        Viewer(EventFeed& feed, const boost::asio::any_io_executor& executor, std::string_view last,
                std::function<void()> drop);
         ~Viewer();
         Viewer(const Viewer&) = delete;
@@ -48,26 +52,44 @@ class EventFeed {
         Wakeup filled_;
     };
 
-    explicit EventFeed(const ClusterView& view);
+    explicit EventFeed(ClusterView& view) : view_(view) {}
 
     /// To be called a few times a second: sends what changed, at most every
     /// limits::web_event_interval, and the keep-alive.
     void tick(Instant now);
 
+    /// The id of the last event.
+    std::string last_id() const;
+
     std::size_t viewers() const { return viewers_.size(); }
     std::uint64_t dropped() const { return dropped_; }  // since the start
 
   private:
-    void refresh(Instant now);
+    struct Remembered {
+        std::uint64_t number;
+        Piece piece;
+    };
 
-    const ClusterView& view_;
+    Piece state(Instant now);
+    bool resume(Viewer& viewer, std::string_view last);
+    void tell(std::string_view type, const std::string& data);
+    void tell_changes(Instant now);
+    void send(const Piece& piece);
+    void forget();
+
+    ClusterView& view_;
     std::unordered_set<Viewer*> viewers_;
-    Piece latest_;
-    std::uint64_t latest_version_ = 0;  // of the view that `latest_` shows
-    Instant latest_made_{};
+    std::uint64_t number_ = 0;           // of the last event
+    std::deque<Remembered> remembered_;  // limits::web_resume_bytes at most
+    std::size_t remembered_bytes_ = 0;
+    bool listening_ = false;  // changes are told, or remembered for those who come back
+    Instant last_viewer_{};   // when there was one
+    Piece state_;
+    std::uint64_t state_version_ = 0;  // of the view that `state_` shows
+    std::uint64_t state_number_ = 0;
+    Instant state_made_{};
+    PageVerdict verdict_;
     Instant pause_until_{};
-    std::uint64_t sent_version_ = 0;
-    Piece keep_alive_;
     Instant kept_alive_{};
     std::uint64_t dropped_ = 0;
 };

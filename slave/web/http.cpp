@@ -14,7 +14,11 @@ namespace rpic {
 namespace http = boost::beast::http;
 
 struct RequestReader::Parser : http::request_parser<http::empty_body> {
-    Parser() { header_limit(static_cast<std::uint32_t>(limits::web_header_bytes)); }
+    Parser() {
+        header_limit(static_cast<std::uint32_t>(limits::web_header_bytes));
+        // How long a body may be depends on what the request is about.
+        body_limit(boost::none);
+    }
 };
 
 RequestReader::RequestReader() = default;
@@ -45,20 +49,68 @@ Request read_request(const http::request_header<>& header) {
     request.authorization = text(http::field::authorization);
     request.accept_encoding = text(http::field::accept_encoding);
     request.if_none_match = text(http::field::if_none_match);
+    request.cookie = text(http::field::cookie);
+    request.origin = text(http::field::origin);
+    request.fetch_site = std::string(header["Sec-Fetch-Site"]);
+    request.content_type = lower(text(http::field::content_type));
+    request.csrf = std::string(header["X-CSRF-Token"]);
+    request.idempotency_key = std::string(header["Idempotency-Key"]);
+    request.last_event_id = std::string(header["Last-Event-ID"]);
+    request.expects_continue = lower(text(http::field::expect)) == "100-continue";
+    request.old_http = header.version() < 11;
     const auto hosts = header.equal_range(http::field::host);
     for (auto host = hosts.first; host != hosts.second; ++host)
         request.hosts.emplace_back(host->value());
     split_absolute_form(request);
     if (request.target.empty() || request.target.front() != '/')
         throw BadRequestError(400, "the target of a request starts with a slash");
-    request.path = request.target.substr(0, request.target.find('?'));
+    const std::size_t mark = request.target.find('?');
+    request.path = request.target.substr(0, mark);
+    if (mark != std::string::npos) request.query = request.target.substr(mark + 1);
     return request;
 }
 
-/// An empty line or two before a request are forgiven (RFC 9112 section 2.2).
+/// What programs tell errors apart by.
+std::string_view code_of(unsigned status) {
+    switch (status) {
+        case 400:
+            return "bad_request";
+        case 401:
+            return "unauthorized";
+        case 403:
+            return "forbidden";
+        case 404:
+            return "not_found";
+        case 405:
+            return "method_not_allowed";
+        case 409:
+            return "conflict";
+        case 411:
+            return "length_required";
+        case 413:
+            return "too_large";
+        case 415:
+            return "unsupported_media_type";
+        case 421:
+            return "misdirected";
+        case 429:
+            return "too_many_requests";
+        case 431:
+            return "header_too_large";
+        case 503:
+            return "unavailable";
+        case 507:
+            return "full";
+        default:
+            return "internal";
+    }
+}
+
+/// Empty lines before a request are forgiven (RFC 9112 section 2.2), however many come at once:
+/// what the network cuts differently must mean the same.
 void skip_empty_lines(std::string& bytes) {
     std::size_t start = 0;
-    while (start < 4 && bytes.compare(start, 2, "\r\n") == 0) start += 2;
+    while (bytes.compare(start, 2, "\r\n") == 0) start += 2;
     bytes.erase(0, start);
 }
 
@@ -81,7 +133,8 @@ std::optional<Request> RequestReader::next(std::string& bytes) {
 
     Request request = read_request(parser_->get());
     const auto length = parser_->content_length();
-    request.has_body = parser_->chunked() || (length && *length > 0);
+    if (length) request.content_length = *length;
+    request.chunked = parser_->chunked();
     request.keep_alive = parser_->keep_alive();
     parser_.reset();
     return request;
@@ -104,29 +157,50 @@ std::string answer_header(const Answer& answer, bool keep_alive) {
         "X-Frame-Options: DENY\r\n"
         "Cross-Origin-Resource-Policy: same-origin\r\n"
         "Cross-Origin-Opener-Policy: same-origin\r\n";
-    if (!answer.events && answer.status != 304)
+    const bool no_body = answer.status == 304 || answer.status == 204;
+    if (answer.chunked) {
+        text += "Transfer-Encoding: chunked\r\n";
+    } else if (!answer.events && !no_body && answer.field("Content-Length") == nullptr)
         text += "Content-Length: " + std::to_string(answer.body().size()) + "\r\n";
     text += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
     return text;
 }
 
-Answer error_answer(unsigned status, std::string_view path, std::string_view detail) {
+const std::string* Answer::field(std::string_view name) const {
+    for (const auto& [known, value] : fields)
+        if (known == name) return &value;
+    return nullptr;
+}
+
+Answer error_answer(unsigned status, std::string_view path, std::string_view detail,
+                    std::string_view code) {
     Answer answer;
     answer.status = status;
     answer.fields.emplace_back("Cache-Control", "no-store");
     const std::string title(http::obsolete_reason(static_cast<http::status>(status)));
-    if (path == "/api" || path.starts_with("/api/")) {
+    if (path == "/api" || path.starts_with("/api/") || path == "/metrics") {
         answer.fields.emplace_back("Content-Type", "application/problem+json");
+        if (code.empty()) code = code_of(status);
         boost::json::object problem;
         problem["type"] = "about:blank";
         problem["title"] = title;
         problem["status"] = status;
         problem["detail"] = boost::json::string_view(detail.data(), detail.size());
+        problem["code"] = boost::json::string_view(code.data(), code.size());
         answer.text = boost::json::serialize(problem);
     } else {
         answer.fields.emplace_back("Content-Type", "text/plain; charset=utf-8");
         answer.text = std::to_string(status) + ' ' + title + ": " + std::string(detail) + '\n';
     }
+    return answer;
+}
+
+Answer json_answer(std::string text, unsigned status) {
+    Answer answer;
+    answer.status = status;
+    answer.fields.emplace_back("Content-Type", "application/json");
+    answer.fields.emplace_back("Cache-Control", "no-store");
+    answer.text = std::move(text);
     return answer;
 }
 

@@ -44,52 +44,67 @@ class Asking {
 TokenGate::TokenGate(const boost::asio::any_io_executor& executor, TokenCheck check)
     : check_(std::move(check)), answered_(executor) {}
 
-bool TokenGate::is_known(const Hash& hash, Instant now) {
-    const auto known = known_.find(hash);
-    return known != known_.end() && now < known->second;
+const TokenRole* TokenGate::known(const Hash& hash, Instant now) const {
+    const auto found = known_.find(hash);
+    return found != known_.end() && now < found->second.until ? &found->second.who : nullptr;
 }
 
-void TokenGate::remember(const Hash& hash, Instant now) {
-    std::erase_if(known_, [now](const auto& entry) { return entry.second <= now; });
-    if (known_.size() < limits::web_tokens_kept) known_[hash] = now + limits::web_token_kept;
+void TokenGate::remember(const Hash& hash, TokenRole who, Instant now) {
+    std::erase_if(known_, [now](const auto& entry) { return entry.second.until <= now; });
+    if (known_.size() >= limits::web_tokens_kept) return;
+    Known known;
+    known.until = now + limits::web_token_kept;
+    known.who = std::move(who);
+    known_[hash] = std::move(known);
 }
 
-boost::asio::awaitable<Admission> TokenGate::admit(std::string authorization,
-                                                   boost::asio::ip::address address) {
-    std::string token = token_in(authorization);
-    if (token.empty()) co_return Admission::missing;
+boost::asio::awaitable<Admitted> TokenGate::admit(std::string token,
+                                                  boost::asio::ip::address address) {
     Hash hash = sha256(token);
     while (asking_.contains(hash)) {
         const std::uint64_t seen = answered_.count();
         co_await answered_.wait(seen);
     }
-    if (is_known(hash, Clock::now())) co_return Admission::granted;
-    if (!attempts_.take(address, Clock::now())) co_return Admission::too_many;
-    if (token.size() > limits::web_token_chars) co_return Admission::refused;
-    const Admission admission = co_await ask(std::move(token), std::move(hash));
-    if (admission != Admission::refused) attempts_.give_back(address);
-    co_return admission;
-}
-
-boost::asio::awaitable<Admission> TokenGate::check_again(std::string authorization) {
-    std::string token = token_in(authorization);
-    Hash hash = sha256(token);
-    if (is_known(hash, Clock::now())) co_return Admission::granted;
-    const Admission admission = co_await ask(std::move(token), std::move(hash));
-    co_return admission;
-}
-
-boost::asio::awaitable<Admission> TokenGate::ask(std::string token, Hash hash) {
-    const Asking asking(asking_, hash, answered_);
-    std::string role;
-    try {
-        role = co_await check_(std::move(token));
-    } catch (const DisconnectionError&) {
-        co_return Admission::unknown;
+    Admitted admitted;
+    if (const auto* who = known(hash, Clock::now())) {
+        admitted.admission = Admission::granted;
+        admitted.who = *who;
+        co_return admitted;
     }
-    if (role.empty()) co_return Admission::refused;
-    remember(hash, Clock::now());
-    co_return Admission::granted;
+    admitted.admission = Admission::too_many;
+    if (!attempts_.take(address, Clock::now())) co_return admitted;
+    admitted.admission = Admission::refused;
+    if (token.size() > limits::web_token_chars) co_return admitted;
+    admitted = co_await ask(std::move(token), std::move(hash));
+    if (admitted.admission != Admission::refused) attempts_.give_back(address);
+    co_return admitted;
+}
+
+boost::asio::awaitable<Admitted> TokenGate::check_again(std::string token) {
+    Hash hash = sha256(token);
+    Admitted admitted;
+    if (const auto* who = known(hash, Clock::now())) {
+        admitted.admission = Admission::granted;
+        admitted.who = *who;
+        co_return admitted;
+    }
+    admitted = co_await ask(std::move(token), std::move(hash));
+    co_return admitted;
+}
+
+boost::asio::awaitable<Admitted> TokenGate::ask(std::string token, Hash hash) {
+    const Asking asking(asking_, hash, answered_);
+    Admitted admitted;
+    try {
+        admitted.who = co_await check_(std::move(token));
+    } catch (const DisconnectionError&) {
+        co_return admitted;
+    }
+    admitted.admission = Admission::refused;
+    if (admitted.who.role.empty()) co_return admitted;
+    admitted.admission = Admission::granted;
+    remember(hash, admitted.who, Clock::now());
+    co_return admitted;
 }
 
 std::int64_t TokenGate::retry_seconds(const boost::asio::ip::address& address) const {

@@ -89,7 +89,7 @@ void listen_or_throw(tcp::acceptor& acceptor, const WebOptions& options) {
 class WebServer::Impl {
   public:
     Impl(asio::any_io_executor executor, WebOptions options, ClusterView& view,
-         TokenCheck check_token);
+         MasterAccess master);
 
     awaitable<void> run();
 
@@ -118,12 +118,14 @@ class WebServer::Impl {
 };
 
 WebServer::Impl::Impl(asio::any_io_executor executor, WebOptions options, ClusterView& view,
-                      TokenCheck check_token)
+                      MasterAccess master)
     : executor_(executor),
       options_(std::move(options)),
       shared_{view,
-              TokenGate(executor, std::move(check_token)),
+              TokenGate(executor, std::move(master.check_token)),
               EventFeed(view),
+              Logins(),
+              MasterDesk(std::move(master.target), std::move(master.own_key)),
               HostRule{},
               std::nullopt,
               options_.times,
@@ -211,7 +213,7 @@ bool WebServer::Impl::has_room_for(const tcp::endpoint& peer) {
     for (const WebSession& session : sessions_) {
         if (session.trusted()) continue;
         ++beyond;
-        if (session.address() == peer.address()) ++same;
+        if (session.peer_address() == peer.address()) ++same;
     }
     return beyond < limits::web_connections_beyond && same < limits::web_connections_per_address;
 }
@@ -265,9 +267,9 @@ awaitable<void> WebServer::Impl::tick_loop() {
 }
 
 WebServer::WebServer(asio::any_io_executor executor, WebOptions options, ClusterView& view,
-                     TokenCheck check_token)
+                     MasterAccess master)
     : impl_(std::make_unique<Impl>(std::move(executor), std::move(options), view,
-                                   std::move(check_token))) {}
+                                   std::move(master))) {}
 
 WebServer::~WebServer() = default;
 

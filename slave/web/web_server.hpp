@@ -12,6 +12,7 @@
 
 #include "common/limits.hpp"
 #include "slave/web/cluster_view.hpp"
+#include "slave/web/master_desk.hpp"
 #include "slave/web/token_gate.hpp"
 
 namespace rpic {
@@ -46,17 +47,24 @@ struct WebCounters {
     std::uint64_t timed_out = 0;
 };
 
-/// The HTTP side of the webserver slave: serves the embedded page, /api/v1/nodes, /api/v1/master
-/// and the event stream /api/v1/events from a ClusterView. It only reads the view and never talks
-/// to the master except through `check_token`.
+/// How the web server reaches the master.
+struct MasterAccess {
+    TokenCheck check_token;
+    MasterDesk::Target target;   // empty: there is no master that could be asked
+    MasterDesk::OwnKey own_key;  // for those who may look without a token
+};
+
+/// The HTTP side of the webserver slave: serves the embedded page, the HTTP API and the metrics
+/// (web/openapi.json). What many look at comes from a ClusterView, everything else from the master,
+/// asked in the name of who sent the request.
 ///
-/// A peer on this machine's loopback speaks plain HTTP and needs no token. Any other must use
-/// HTTPS, on the same port, and send a token with each request.
+/// A peer on this machine's loopback speaks plain HTTP and needs no token to look. Any other must
+/// use HTTPS, on the same port, and send a token with each request or log in.
 class WebServer {
   public:
     /// Binds at once; throws ConfigError with one clear line when the address is not to be had.
     WebServer(boost::asio::any_io_executor executor, WebOptions options, ClusterView& view,
-              TokenCheck check_token);
+              MasterAccess master);
     ~WebServer();
 
     std::uint16_t port() const;

@@ -179,8 +179,9 @@ class Fixture {
                 return address.to_string() == "127.0.0.1";
             };
         }
-        rpic::TokenCheck check = [this](std::string token) { return check_token(token); };
-        server.emplace(io.get_executor(), options, view, check);
+        rpic::MasterAccess master;
+        master.check_token = [this](std::string token) { return check_token(token); };
+        server.emplace(io.get_executor(), options, view, master);
         auto ended = [this](std::exception_ptr) { ended_ = true; };
         asio::co_spawn(io, server->run(), asio::bind_cancellation_slot(stop_.slot(), ended));
     }
@@ -254,9 +255,9 @@ class Fixture {
         return client;
     }
 
-    /// The data of the next `state` event; empty if none comes.
-    std::string next_event(Client& client) {
-        static const std::string start = "event: state\ndata: ";
+    /// The data of the next event of that type; empty if none comes.
+    std::string next_event(Client& client, const std::string& type = "state") {
+        const std::string start = "event: " + type + "\ndata: ";
         std::string data;
         until([&] {
             client.pump();
@@ -271,14 +272,25 @@ class Fixture {
         return data;
     }
 
-    asio::awaitable<std::string> check_token(std::string token) {
+    /// A node that is another one than before, so that there is news.
+    void change_something() {
+        rpic::NodeView node;
+        node.id = node.name = "changing";
+        node.running_tasks = ++changes_;
+        view.put_node(node, rpic::Clock::now());
+        view.touch();
+    }
+
+    asio::awaitable<rpic::TokenRole> check_token(std::string token) {
         ++questions;
         if (master_away) throw rpic::DisconnectionError("no link");
-        std::string role;
-        if (token == "viewer-token") role = "viewer";
-        if (token == "admin-token") role = "admin";
-        if (token == revoked) role.clear();
-        co_return role;
+        rpic::TokenRole who;
+        if (token == "viewer-token") who.role = "viewer";
+        if (token == "submit-token") who.role = "submit";
+        if (token == "admin-token") who.role = "admin";
+        if (token == revoked) who.role.clear();
+        if (!who.role.empty()) who.name = token;
+        co_return who;
     }
 
     asio::io_context io;
@@ -293,6 +305,7 @@ class Fixture {
     const char* address_;
     asio::cancellation_signal stop_;
     bool ended_ = false;
+    std::int64_t changes_ = 0;
 };
 
 inline rpic::NodeView make_node(const std::string& id, const std::string& name) {

@@ -63,7 +63,7 @@ TEST_CASE("the nodes as JSON", "[web]") {
     web.view.put_node(silent, Clock::now());
     const Reply reply = web.get("/api/v1/nodes");
     CHECK(reply.field("Content-Type") == "application/json");
-    CHECK(reply.field("Cache-Control") == "no-store");
+    CHECK(reply.field("Cache-Control") == "no-cache, private");
     const json::value value = json::parse(reply.body);
     CHECK(value.as_object().size() == 2);
     const auto& nodes = value.at("nodes").as_array();
@@ -228,11 +228,41 @@ TEST_CASE("events: the state at once, then each change", "[web]") {
     CHECK(first.as_object().contains("updated_seconds_ago"));
 
     web.view.connected = true;
+    web.view.touch_master();
+    web.view.put_node(make_node("2", "pi2"), Clock::now());
+    web.view.forget_node("1");
+    web.view.touch();
+    CHECK(json::parse(web.next_event(*client, "master")).at("connected") == true);
+    const json::value second = json::parse(web.next_event(*client, "nodes"));
+    REQUIRE(second.at("changed").as_array().size() == 1);
+    CHECK(second.at("changed").at(0).at("name") == "pi2");
+    CHECK(second.at("gone") == json::array{"1"});
+    CHECK(json::parse(web.next_event(*client, "verdict")).at("tone") == "good");
+}
+
+TEST_CASE("events: whoever comes back gets what is missing", "[web]") {
+    Fixture web;
+    const auto first = web.watch();
+    web.change_something();
+    CHECK(web.next_event(*first, "nodes") != "");
+    const json::value state = json::parse(web.get("/api/v1/state").body);
+    const std::string id(state.at("id").as_string());
     web.view.put_node(make_node("2", "pi2"), Clock::now());
     web.view.touch();
-    const json::value second = json::parse(web.next_event(*client));
-    CHECK(second.at("nodes").as_array().size() == 2);
-    CHECK(second.at("connected") == true);
+    CHECK(web.next_event(*first, "nodes").find("pi2") != std::string::npos);
+
+    const auto again = web.connect();
+    again->send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: " + id +
+                "\r\n\r\n");
+    CHECK(web.next_event(*again, "nodes").find("pi2") != std::string::npos);
+    CHECK(again->received.find("event: state") == std::string::npos);
+    for (const std::string unknown : {"x", "-1", "other-1", "999999999999999999999", id + "9999"}) {
+        CAPTURE(unknown);
+        const auto lost = web.connect();
+        lost->send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: " + unknown +
+                   "\r\n\r\n");
+        CHECK(web.next_event(*lost).find("pi2") != std::string::npos);
+    }
 }
 
 TEST_CASE("events: many changes become few events", "[web]") {
@@ -241,13 +271,13 @@ TEST_CASE("events: many changes become few events", "[web]") {
     const auto start = std::chrono::steady_clock::now();
     int events = 0;
     while (std::chrono::steady_clock::now() - start < 1s) {
-        web.view.touch();
+        web.change_something();
         web.io.restart();
         web.io.run_for(5ms);
         client->pump();
     }
-    for (auto at = client->received.find("event: state"); at != std::string::npos;
-         at = client->received.find("event: state", at + 1))
+    for (auto at = client->received.find("event: nodes"); at != std::string::npos;
+         at = client->received.find("event: nodes", at + 1))
         ++events;
     CHECK(events >= 2);
     CHECK(events <= 5);
@@ -255,10 +285,13 @@ TEST_CASE("events: many changes become few events", "[web]") {
 
 TEST_CASE("events: who does not read is dropped, the others are not", "[web]") {
     Fixture web;
-    for (int i = 0; i < 700; ++i) {
-        NodeView node = make_node(std::to_string(i), "node" + std::to_string(i));
-        web.view.put_node(node, Clock::now());
-    }
+    const auto change_all = [&] {
+        for (int i = 0; i < 700; ++i)
+            web.view.put_node(make_node(std::to_string(i), "node" + std::to_string(i)),
+                              Clock::now());
+        web.view.touch();
+    };
+    change_all();
     const auto reader = web.watch();
     const auto lazy = web.connect("127.0.0.1", 4096);
     lazy->send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -266,9 +299,9 @@ TEST_CASE("events: who does not read is dropped, the others are not", "[web]") {
     int events = 0;
     const bool dropped = web.until(
         [&] {
-            web.view.touch();
+            change_all();
             reader->pump();
-            events += reader->received.find("event: state") != std::string::npos;
+            events += reader->received.find("event: nodes") != std::string::npos;
             reader->received.clear();
             // However soon the lazy one is dropped, the reader goes on.
             return web.server->counters().dropped_viewers > 0 && events > 1;
@@ -277,8 +310,8 @@ TEST_CASE("events: who does not read is dropped, the others are not", "[web]") {
     CHECK(dropped);
     CHECK(web.server->counters().dropped_viewers == 1);
     CHECK(web.closes(*lazy));
-    web.view.touch();
-    CHECK(web.next_event(*reader) != "");
+    web.change_something();
+    CHECK(web.next_event(*reader, "nodes") != "");
 }
 
 TEST_CASE("events: only so many may watch", "[web]") {
@@ -292,7 +325,7 @@ TEST_CASE("events: only so many may watch", "[web]") {
     viewers.pop_back();
     // The place is free once the server has noticed, which the next event makes it do.
     const bool free_again = web.until([&] {
-        web.view.touch();
+        web.change_something();
         return web.get("/api/v1/events").status == 200;
     });
     CHECK(free_again);
@@ -303,7 +336,7 @@ TEST_CASE("events: a quiet stream is kept alive, a busy one is paced", "[web]") 
     ClusterView view(io.get_executor());
     EventFeed feed(view);
     bool dropped = false;
-    EventFeed::Viewer viewer(feed, io.get_executor(), [&] { dropped = true; });
+    EventFeed::Viewer viewer(feed, io.get_executor(), "", [&] { dropped = true; });
     const auto take = [&] {
         EventFeed::Piece taken;
         asio::co_spawn(io, viewer.next(), [&](std::exception_ptr, EventFeed::Piece piece) {
@@ -315,30 +348,42 @@ TEST_CASE("events: a quiet stream is kept alive, a busy one is paced", "[web]") 
         viewer.sent();
         return *taken;
     };
+    const auto change = [&](const char* id) {
+        view.put_node(make_node(id, id), Clock::now());
+        view.touch();
+    };
     const Instant start = Clock::now();
-    CHECK(take().starts_with("event: state\ndata: {"));
+    CHECK(take().find("event: state\ndata: {") != std::string::npos);
     feed.tick(start);  // as none was sent before, one is due now
-    CHECK(take().starts_with(": keep-alive\n\n"));
+    CHECK(take().find("event: verdict") != std::string::npos);
+    CHECK(take().starts_with(": keep-alive\n\nevent: alive\ndata: {\"clock\":"));
     feed.tick(start + limits::web_keep_alive - 1ms);
     feed.tick(start + limits::web_keep_alive);
     CHECK(take().starts_with(": keep-alive\n\n"));
 
-    view.touch();
+    change("1");
     feed.tick(start + 2 * limits::web_keep_alive - 1ms);
-    CHECK(take().starts_with("event: state\n"));
+    CHECK(take().find("event: nodes\n") != std::string::npos);
 
-    // Changes within the interval wait for its end.
+    // Changes within the interval wait for its end, and share one event.
     const Instant later = start + 2 * limits::web_keep_alive + 1h;
-    view.touch();
+    change("2");
     feed.tick(later);
-    CHECK(take().starts_with("event: state\n"));
+    CHECK(take().find("\"2\"") != std::string::npos);
     CHECK(take().starts_with(": keep-alive\n\n"));
-    view.touch();
+    change("8");
     feed.tick(later + limits::web_event_interval / 2);
-    view.put_node(make_node("9", "pi9"), later);
-    view.touch();
+    change("9");
     feed.tick(later + limits::web_event_interval);
-    CHECK(take().find("pi9") != std::string::npos);
+    const auto both = take();
+    CHECK(both.find("\"8\"") != std::string::npos);
+    CHECK(both.find("\"9\"") != std::string::npos);
+
+    // A new picture replaces everything.
+    view.begin_anew();
+    view.touch();
+    feed.tick(later + 10 * limits::web_event_interval);
+    CHECK(take().find("event: state\n") != std::string::npos);
     CHECK_FALSE(dropped);
 }
 
@@ -362,8 +407,7 @@ TEST_CASE("an address that is not to be had", "[web]") {
     Fixture web;
     WebOptions options;
     options.port = web.server->port();
-    const TokenCheck check = [](std::string) -> asio::awaitable<std::string> { co_return ""; };
-    const auto make = [&] { WebServer(web.io.get_executor(), options, web.view, check); };
+    const auto make = [&] { WebServer(web.io.get_executor(), options, web.view, MasterAccess()); };
     CHECK_THROWS_AS(make(), ConfigError);
     CHECK_THROWS_WITH(make(), Catch::Contains(std::to_string(options.port)));
     options.bind = "no address";

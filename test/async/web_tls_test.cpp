@@ -71,21 +71,27 @@ TEST_CASE("another machine is sent to HTTPS", "[web]") {
 
 TEST_CASE("another machine needs a token", "[web]") {
     Fixture web(true);
-    for (const std::string path : {"/", "/app.js", "/api/v1/nodes", "/api/v1/events", "/nothing"}) {
+    for (const std::string path :
+         {"/", "/api/v1/nodes", "/api/v1/events", "/api/v1/jobs", "/metrics", "/nothing"}) {
         CAPTURE(path);
         const Reply reply = ask_tls(web, path);
         CHECK(reply.status == 401);
-        CHECK(reply.head.find("WWW-Authenticate: Basic realm=") != std::string::npos);
         CHECK(reply.head.find("WWW-Authenticate: Bearer realm=") != std::string::npos);
-        CHECK(reply.body.find("version") == std::string::npos);
+        // The page has a form of its own, and a browser's would come before it.
+        CHECK(reply.head.find("WWW-Authenticate: Basic") == std::string::npos);
+        CHECK(reply.body.find("\"version\"") == std::string::npos);
     }
+    // The page that the form to log in is on, and what it is made of, are for everybody.
+    CHECK(ask_tls(web, "/").field("Content-Type") == "text/html; charset=utf-8");
+    CHECK(ask_tls(web, "/style.css").status == 200);
+    CHECK(ask_tls(web, "/api/openapi.json").status == 200);
     CHECK(web.questions == 0);
 
     const auto client = connect_tls(web);
     CHECK(web.ask(*client, "/", good).status == 200);
     CHECK(peer_fingerprint(*client) == web.server->certificate_fingerprint());
     CHECK(web.ask(*client, "/api/v1/nodes").status == 401);  // each request, not each connection
-    // "Basic" with any user and the token as password, as a browser sends it: x:admin-token.
+    // "Basic" with any user and the token as password, as curl -u sends it: x:admin-token.
     const Reply basic = ask_tls(web, "/", "Authorization: Basic eDphZG1pbi10b2tlbg==\r\n");
     CHECK(basic.status == 200);
 }
@@ -141,7 +147,7 @@ TEST_CASE("events over HTTPS", "[web]") {
     CHECK(web.next_event(*client) != "");
     web.view.put_node(make_node("1", "pi1"), Clock::now());
     web.view.touch();
-    CHECK(web.next_event(*client).find("pi1") != std::string::npos);
+    CHECK(web.next_event(*client, "nodes").find("pi1") != std::string::npos);
 }
 
 TEST_CASE("a revoked token ends the events, a master that is away does not", "[web]") {
@@ -153,7 +159,7 @@ TEST_CASE("a revoked token ends the events, a master that is away does not", "[w
     CHECK(web.next_event(*client) != "");
     const auto watch_until = [&](const std::function<bool()>& done) {
         return web.until([&] {
-            web.view.touch();
+            web.change_something();
             client->pump();
             return done();
         });

@@ -179,6 +179,13 @@ class Map(SystemTest):
         self.assertEqual(self.map_lines("echo $RPIC_TASK", "--array", "3-5"), ["3", "4", "5"])
         self.assertEqual(self.map_lines("--each-line", path, "echo {}"), ["p", "q"])
 
+    def test_marks_of_an_array_are_the_index(self):
+        self.assertEqual(self.map_lines("echo {}-{.}-{#}-$RPIC_ITEM", "--array", "3-5"),
+                         ["3-3-3-3", "4-4-4-4", "5-5-5-5"])
+        self.assertEqual(self.map_lines("--array", "7", "--", "echo", "x{}"), ["x7"])
+        # An array has nothing to add at the end.
+        self.assertEqual(self.map_lines("echo y", "--array", "1-2"), ["y", "y"])
+
     def test_no_items_is_nothing_to_do(self):
         result = self.cluster.cli("map", "echo {}", ":::")
         self.assertEqual((result.returncode, result.stdout), (0, ""))

@@ -6,10 +6,10 @@
 #include "cli/gather.hpp"
 #include "cli/items.hpp"
 #include "cli/progress.hpp"
-#include "cli/task_output.hpp"
 #include "cli/top_picture.hpp"
 #include "common/errors.hpp"
 #include "common/limits.hpp"
+#include "common/task_output.hpp"
 #include "common/utf8.hpp"
 
 using namespace rpic;

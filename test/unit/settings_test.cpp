@@ -141,6 +141,18 @@ TEST_CASE("a scalar flag given twice: the last wins; the repeating ones collect"
     CHECK(client.list("master") == Strings{"b"});
 }
 
+TEST_CASE("a variable that is no setting is warned about, with the one that may be meant") {
+    CHECK(unknown_variable("PATH=/bin").empty());
+    CHECK(unknown_variable("RPICLUSTER_SLAVE_MASTER_IP=pi").empty());
+    CHECK(unknown_variable("RPICLUSTER_CLIENT_MASTER").empty());
+    CHECK(unknown_variable("RPICLUSTER_SLAVE_MASTERIP=pi") ==
+          "unknown environment variable RPICLUSTER_SLAVE_MASTERIP; did you mean "
+          "RPICLUSTER_SLAVE_MASTER_IP?");
+    CHECK(unknown_variable("RPICLUSTER_X=\x1B[2J")
+              .starts_with("unknown environment variable RPICLUSTER_X; settings are"));
+    CHECK(unknown_variable("RPICLUSTER_\x1B[2J=").find('\x1B') == std::string::npos);
+}
+
 TEST_CASE("lists in file and environment are separated by commas") {
     Surroundings given;
     given.file = "[slave]\nmaster_ip = a, b:7 ,,c\n[webserver]\nallowed_hosts: pi.example,\n";
