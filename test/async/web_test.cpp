@@ -14,7 +14,7 @@ TEST_CASE("the page and its files", "[web]") {
     const HttpReply page = web.get("/");
     CHECK(page.status == 200);
     CHECK(page.field("Content-Type") == "text/html; charset=utf-8");
-    CHECK(page.body.find("Slave information") != std::string::npos);
+    CHECK(page.body.find("<title>rpicluster</title>") != std::string::npos);
     const std::string policy = page.field("Content-Security-Policy");
     CHECK(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"));
     CHECK(policy.find("unsafe") == std::string::npos);
@@ -256,7 +256,9 @@ TEST_CASE("events: whoever comes back gets what is missing", "[web]") {
                 "\r\n\r\n");
     CHECK(web.next_event(*again, "nodes").find("pi2") != std::string::npos);
     CHECK(again->received.find("event: state") == std::string::npos);
-    for (const std::string unknown : {"x", "-1", "other-1", "999999999999999999999", id + "9999"}) {
+    const std::vector<std::string> unknown_ids = {"x", "-1", "other-1", "999999999999999999999",
+                                                  id + "9999"};
+    for (const auto& unknown : unknown_ids) {
         CAPTURE(unknown);
         const auto lost = web.connect();
         lost->send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: " + unknown +
