@@ -256,7 +256,7 @@ TEST_CASE("events: whoever comes back gets what is missing", "[web]") {
                 "\r\n\r\n");
     CHECK(web.next_event(*again, "nodes").find("pi2") != std::string::npos);
     CHECK(again->received.find("event: state") == std::string::npos);
-    for (const std::string unknown :
+    for (const std::string& unknown :
          std::vector<std::string>{"x", "-1", "other-1", "999999999999999999999", id + "9999"}) {
         CAPTURE(unknown);
         const auto lost = web.connect();
