@@ -1,5 +1,8 @@
 #include "cli/client.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -148,6 +151,24 @@ void Client::await_interrupt() {
         interrupted_ = true;
         await_interrupt();
     });
+}
+
+void Client::watch_quit_key() {
+    const int terminal = ::fcntl(0, F_DUPFD_CLOEXEC, 3);
+    if (terminal < 0) return;  // Ctrl-C still works
+    keys_.emplace(io_, terminal);
+    await_key();
+}
+
+void Client::await_key() {
+    keys_->async_wait(asio::posix::stream_descriptor::wait_read,
+                      [this](const boost::system::error_code& error) {
+                          char key = 0;
+                          // Reads what is there, so it cannot block; nothing: the terminal is gone.
+                          if (error || ::read(keys_->native_handle(), &key, 1) != 1) return;
+                          if (key == 'q' || key == 'Q') interrupted_ = true;
+                          await_key();
+                      });
 }
 
 void Client::pause(Duration duration) {

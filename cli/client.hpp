@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <deque>
 #include <optional>
@@ -106,6 +107,8 @@ class Client {
 
     /// From now on Ctrl-C does not end the process, but the call that waits, with InterruptedError.
     void watch_interrupts();
+    /// The same when somebody types q. For a terminal on stdin that gives characters at once.
+    void watch_quit_key();
 
     /// Waits so long; InterruptedError ends it sooner.
     void pause(Duration duration);
@@ -116,6 +119,7 @@ class Client {
     template <class Result>
     std::optional<Result> run(asio::awaitable<Result> work, Duration patience);
     void await_interrupt();
+    void await_key();
 
     // Never destroyed: its end would wait for the system's resolver, however long that takes.
     static asio::io_context& loop();
@@ -126,6 +130,7 @@ class Client {
     std::deque<Reply> replies_;       // that nobody has asked for yet
     std::deque<std::int64_t> ahead_;  // ids of what ask_ahead() asked
     std::optional<asio::signal_set> signals_;
+    std::optional<asio::posix::stream_descriptor> keys_;
     bool interrupted_ = false;
     int connections_ = 0;
 };

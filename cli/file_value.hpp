@@ -2,12 +2,13 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "common/syntax_error.hpp"
 
 namespace rpic {
+
+struct FileMember;
 
 /// A value of a TOML or JSON file, as far as a job file has any: three levels of tables and lists,
 /// everything else as text.
@@ -18,9 +19,15 @@ struct FileValue {
     int line = 0;      // where it begins; 0: unknown
     std::string text;  // also of a number ("0.5") and of a toggle ("true", "false")
     std::vector<FileValue> list;
-    std::vector<std::pair<std::string, FileValue>> table;
+    std::vector<FileMember> table;
 
     bool integer() const { return kind == Kind::number && text.find('.') == std::string::npos; }
+};
+
+/// One line of a table. (A pair of the two is more than clang can take apart inside FileValue.)
+struct FileMember {
+    std::string name;
+    FileValue value;
 };
 
 /// The table that a file is. Throws SyntaxError: one line with the name of the file and, where it

@@ -109,8 +109,8 @@ void Gatherer::hand_out(bool all) {
     copier_.copy(
         now, sink, [](const TaskView&) {},
         [this](const TaskView& task) {
-            options_.end_of_task(task);
             finish_task(task);
+            options_.end_of_task(task);
         });
 }
 

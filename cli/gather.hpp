@@ -17,6 +17,7 @@ struct GatherOptions {
     bool keep_order = false;  // of the items; else in the order in which the tasks end
     std::string folder;       // where the files that come back go; empty: they stay on the master
     OutputCopier::Sink sink;  // where outputs go instead of the console
+    /// Called when its output has been handed out and its files are at home.
     std::function<void(const TaskView&)> end_of_task = [](const TaskView&) {};
 };
 

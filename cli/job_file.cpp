@@ -101,7 +101,7 @@ bool fits(Takes takes, const FileValue& value) {
         case Takes::table:
             return value.kind == Kind::table &&
                    std::all_of(value.table.begin(), value.table.end(), [](const auto& member) {
-                       return is_word(member.second) || member.second.kind == Kind::toggle;
+                       return is_word(member.value) || member.value.kind == Kind::toggle;
                    });
         case Takes::command:
             return value.kind == Kind::text ||

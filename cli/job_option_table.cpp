@@ -172,6 +172,11 @@ void set_each_line(JobOptions& options, const std::string& value) {
     options.each_line = value;
 }
 
+void set_to(JobOptions& options, const std::string& value) {
+    if (value.empty()) bad(value, "--to", "a folder");
+    options.to = value;
+}
+
 using Options = JobOptions;
 using Text = std::string;
 
@@ -233,6 +238,7 @@ const std::vector<JobOption>& job_option_table() {
          [](Options& o, const Text&) { o.spec.held = true; }},
         {"--file", "FILE", "a file of jobs that depend on one another (TOML or JSON)", submit,
          [](Options& o, const Text& value) { o.job_file = value; }},
+        {"--to", "FOLDER", "where the files of --out go (this folder)", run | map, set_to},
         {"--keep-order", "", "print the outputs in the order of the items", map,
          [](Options& o, const Text&) { o.keep_order = true; }},
         {"--resume", "", "go on with the same map of an earlier time", map,

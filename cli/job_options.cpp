@@ -89,6 +89,7 @@ void set_command(StartVerb verb, std::vector<std::string> command, JobOptions& o
         spec.shell = true;
     }
     const bool items = verb == StartVerb::map && options.item_list();
+    spec.numbered = verb == StartVerb::map && !items;
     spec.command = items ? with_item_mark(std::move(command), spec.shell) : std::move(command);
 }
 

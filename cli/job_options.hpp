@@ -23,6 +23,7 @@ struct JobOptions {
     std::string job_file;                        // submit --file
     std::string nodes;                           // exec -w
     std::string without;                         // exec -x
+    std::string to = ".";                        // run, map: where the files of --out go
     bool keep_order = false;                     // map
     bool resume = false;                         // map
 

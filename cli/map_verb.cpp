@@ -5,6 +5,7 @@
 #include "cli/job_json.hpp"
 #include "cli/stay.hpp"
 #include "cli/submit.hpp"
+#include "cli/task_lines.hpp"
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
 #include "common/keys.hpp"
@@ -68,14 +69,21 @@ JobView resume(Client& client, const JobAnswer& earlier, const JobSpec& wanted,
 }
 
 int gather_map(const Invocation& invocation, Client& client, const JobView& job,
-               const GatherOptions& options, const Console& console) {
+               GatherOptions options, const Console& console) {
+    TaskLines lines;
+    const bool as_lines = invocation.format == Format::jsonl;
+    if (as_lines) lines.take_over(options);
     const int code = stay_with(client, job.id, console, [&] {
+        if (as_lines) lines.print(job);
         const auto result = Gatherer(client, job.id, console, options).run();
         const auto summary = failure_summary(result);
-        if (!summary.empty()) console.say(summary);
+        if (as_lines)
+            lines.print(result.job);
+        else if (!summary.empty())
+            console.say(summary);
         return exit_code::of_tasks(result.failed, result.cancelled);
     });
-    if (invocation.machine_readable()) print_job_json(client, job.id);
+    if (invocation.format == Format::json) print_job_json(client, job.id);
     return code;
 }
 
@@ -98,7 +106,7 @@ int verb_map(const Invocation& invocation) {
     GatherOptions gather;
     gather.outputs = !invocation.machine_readable();
     gather.keep_order = options.keep_order;
-    if (!options.spec.out.empty()) gather.folder = ".";
+    if (!options.spec.out.empty()) gather.folder = options.to;
     if (options.resume) {
         if (const auto earlier = find_earlier(client, key, options.spec)) {
             const auto job = resume(client, *earlier, options.spec, console);

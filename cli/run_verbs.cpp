@@ -6,6 +6,7 @@
 #include "cli/job_json.hpp"
 #include "cli/stay.hpp"
 #include "cli/submit.hpp"
+#include "cli/task_lines.hpp"
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
 
@@ -14,37 +15,49 @@ namespace rpic {
 namespace {
 
 /// The files that the job's only task made.
-void bring_home(Client& client, const std::string& job, const Console& console) {
+void bring_home(Client& client, const std::string& job, const std::string& folder,
+                const Console& console) {
     GetJob request;
     request.job = job;
     request.limit = 1;
     const auto answer = across_restarts(client, [&] { return get_job(client, request); });
     if (answer.tasks.empty() || answer.tasks.front().files.empty()) return;
     const auto brought = across_restarts(
-        client, [&] { return download_manifest(client, answer.tasks.front().files, "."); });
+        client, [&] { return download_manifest(client, answer.tasks.front().files, folder); });
     for (const auto& path : brought.replaced) console.say(path + " was replaced");
 }
 
 /// Stays with a job, whatever its size; gives the exit code of its task, or the worst of many.
-int stay_to_the_end(const Invocation& invocation, Client& client, const JobView& job, bool files) {
+/// `folder`: where its files go; empty if it brings none.
+int stay_to_the_end(const Invocation& invocation, Client& client, const JobView& job,
+                    const std::string& folder) {
     const Console console;
     const bool many = tasks_in_all(job) != 1;
     const bool quiet = invocation.machine_readable();
+    const bool as_lines = invocation.format == Format::jsonl;
+    TaskLines lines;
     const int code = stay_with(client, job.id, console, [&] {
         if (!many && !quiet) {
             const int own = stay_with_task(client, job.id, console);
-            if (files) bring_home(client, job.id, console);
+            if (!folder.empty()) bring_home(client, job.id, folder, console);
             return own;
         }
         GatherOptions options;
         options.outputs = !quiet;
-        if (files) options.folder = ".";
+        options.folder = folder;
+        if (as_lines) {
+            lines.take_over(options);
+            lines.print(job);
+        }
         const auto result = Gatherer(client, job.id, console, options).run();
         const auto summary = failure_summary(result);
-        if (many && !summary.empty()) console.say(summary);
+        if (as_lines)
+            lines.print(result.job);
+        else if (many && !summary.empty())
+            console.say(summary);
         return result.worst_code;
     });
-    if (quiet) print_job_json(client, job.id);
+    if (invocation.format == Format::json) print_job_json(client, job.id);
     return code;
 }
 
@@ -52,10 +65,10 @@ int stay_to_the_end(const Invocation& invocation, Client& client, const JobView&
 
 int verb_run(const Invocation& invocation) {
     auto options = parse_job_options(StartVerb::run, invocation.arguments);
-    const bool files = !options.spec.out.empty();
+    const auto folder = options.spec.out.empty() ? "" : options.to;
     Client client(find_credentials(invocation.settings));
     const auto answer = submit_job(client, std::move(options));
-    return stay_to_the_end(invocation, client, answer.job, files);
+    return stay_to_the_end(invocation, client, answer.job, folder);
 }
 
 int verb_attach(const Invocation& invocation) {
@@ -67,7 +80,8 @@ int verb_attach(const Invocation& invocation) {
     request.job = id;
     request.limit = 1;
     const auto answer = get_job(client, request);
-    return stay_to_the_end(invocation, client, answer.detail.job, !answer.detail.spec.out.empty());
+    const auto* folder = answer.detail.spec.out.empty() ? "" : ".";
+    return stay_to_the_end(invocation, client, answer.detail.job, folder);
 }
 
 int verb_wait(const Invocation& invocation) {

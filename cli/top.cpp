@@ -1,4 +1,5 @@
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,14 +28,23 @@ TopView look(Client& client) {
     return view;
 }
 
-/// The terminal's other page, without a cursor; the first one comes back at the end.
+/// The terminal's other page, without a cursor, and with keys that come at once and are not shown;
+/// all is as it was at the end.
 class Screen {
   public:
-    Screen() { std::printf("\x1b[?1049h\x1b[?25l"); }
+    Screen() : has_keys_(::tcgetattr(0, &before_) == 0) {
+        std::printf("\x1b[?1049h\x1b[?25l");
+        if (!has_keys_) return;
+        auto now = before_;
+        now.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+        ::tcsetattr(0, TCSANOW, &now);
+    }
     ~Screen() {
         std::printf("\x1b[?25h\x1b[?1049l");
         std::fflush(stdout);
+        if (has_keys_) ::tcsetattr(0, TCSAFLUSH, &before_);
     }
+    bool has_keys() const { return has_keys_; }
     Screen(const Screen&) = delete;
     Screen& operator=(const Screen&) = delete;
 
@@ -47,6 +57,10 @@ class Screen {
             picture += (i == 0 ? "" : "\r\n") + lines[i] + "\x1b[K";
         write_now(stdout, picture + "\x1b[J");
     }
+
+  private:
+    termios before_{};
+    bool has_keys_;
 };
 
 }  // namespace
@@ -74,6 +88,7 @@ int verb_top(const Invocation& invocation) {
     client.watch_interrupts();
     try {
         const Screen screen;
+        if (screen.has_keys()) client.watch_quit_key();
         for (;;) {
             Screen::draw(across_restarts(client, [&] { return look(client); }));
             client.pause(refresh);

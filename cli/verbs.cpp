@@ -50,7 +50,7 @@ const std::vector<Verb>& all_verbs() {
         {"status", "", "how the cluster is, in one line, and its counts", "", &verb_status},
         {"events", "[-f] [--new] [--since ID]", "what has happened", "-f --new --since",
          &verb_events},
-        {"top", "", "nodes and jobs, live", "", &verb_top},
+        {"top", "", "nodes and jobs, live; q ends it", "", &verb_top},
         {"token", "[--rotate]", "show or renew the key with which nodes join",
          "create list revoke --rotate", &verb_token},
         {"token create", "--role viewer|submit|admin [--name N] [--ttl T]",

@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 #include "common/errors.hpp"
+#include "common/service_manager.hpp"
 
 namespace rpic {
 
@@ -24,6 +25,13 @@ void prepare_process() {
     if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         ::setrlimit(RLIMIT_NOFILE, &files);
+    }
+    // Keys are in the memory of most programs, and a core file is where the crash was. A task that
+    // wants core files of its own may raise the limit again.
+    rlimit cores{};
+    if (::getrlimit(RLIMIT_CORE, &cores) == 0) {
+        cores.rlim_cur = 0;
+        ::setrlimit(RLIMIT_CORE, &cores);
     }
 }
 
@@ -65,7 +73,7 @@ Background::Background(bool wanted) {
 }
 
 void Background::ready() {
-    if (pipe_ < 0) return;
+    if (pipe_ < 0) return tell_service_manager("READY=1");
     if (::chdir("/") != 0) std::abort();  // there is no machine on which this fails
     const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     for (const int descriptor : {0, 1, 2}) ::dup2(nowhere, descriptor);
@@ -81,6 +89,7 @@ boost::asio::awaitable<void> wait_for_stop() {
     const auto executor = co_await boost::asio::this_coro::executor;
     boost::asio::signal_set signals(executor, SIGTERM, SIGINT);
     const int number = co_await signals.async_wait(boost::asio::use_awaitable);
+    tell_service_manager("STOPPING=1");
     // Leaving here gives the signals back to the kernel, whose answer to the next one is the end.
     throw StopRequest{number == SIGTERM ? "SIGTERM" : "SIGINT"};
 }

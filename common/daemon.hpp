@@ -6,8 +6,8 @@
 
 namespace rpic {
 
-/// What every program does before anything else: no SIGPIPE, private files, as many descriptors as
-/// allowed.
+/// What every program does before anything else: no SIGPIPE, private files, no core files, as many
+/// descriptors as allowed.
 void prepare_process();
 
 /// Runs the body of main(). What it throws becomes one line on stderr and the exit code: 78 for
@@ -22,7 +22,7 @@ class Background {
     /// Forks, if `wanted`; returns in the child alone. To be called before any thread is made.
     explicit Background(bool wanted);
 
-    /// The program runs: lets the parent go, and stderr with it.
+    /// The program runs: lets the parent go, and stderr with it; or tells the service manager.
     void ready();
 
   private:

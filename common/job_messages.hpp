@@ -24,6 +24,7 @@ struct JobSpec {
     bool shell = false;                // {} in the command are words of sh: items are put in quoted
     std::string array;                 // FIRST-LAST[:STEP][%LIMIT]; empty: no array
     std::string items;                 // blob of the items, each ended by a NUL: one task for each
+    bool numbered = false;             // {} in the command stand for the index of the task
     std::int64_t item_limit = 0;       // so many tasks of an item list at once; 0: no limit
     std::vector<std::string> on_each;  // `exec`: one task for each of these nodes (ids)
     double cpus = 1;
@@ -48,10 +49,10 @@ struct JobSpec {
     bool held = false;
 };
 BOOST_DESCRIBE_STRUCT(JobSpec, (),
-                      (name, command, shell, array, items, item_limit, on_each, cpus, memory_bytes,
-                       resources, where, priority, time_limit_seconds, retries, max_fails, after,
-                       in, in_arch, out, env, stdin_blob, cwd, on_disconnect, lost_after_seconds,
-                       notify, idempotency_key, held))
+                      (name, command, shell, array, items, numbered, item_limit, on_each, cpus,
+                       memory_bytes, resources, where, priority, time_limit_seconds, retries,
+                       max_fails, after, in, in_arch, out, env, stdin_blob, cwd, on_disconnect,
+                       lost_after_seconds, notify, idempotency_key, held))
 
 /// A job as people and scripts see it: the `job` of the contract.
 struct JobView {

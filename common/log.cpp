@@ -1,14 +1,15 @@
 #include "common/log.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include <boost/core/null_deleter.hpp>
 #include <boost/log/attributes/clock.hpp>
 #include <boost/log/core.hpp>
 #include <boost/log/expressions.hpp>
+#include <boost/log/sinks/basic_sink_backend.hpp>
+#include <boost/log/sinks/frontend_requirements.hpp>
 #include <boost/log/sinks/sync_frontend.hpp>
 #include <boost/log/sinks/text_file_backend.hpp>
-#include <boost/log/sinks/text_ostream_backend.hpp>
 #include <boost/log/sources/record_ostream.hpp>
 #include <boost/log/sources/severity_logger.hpp>
 #include <boost/log/support/date_time.hpp>
@@ -17,10 +18,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <iostream>
 
 #include "common/errors.hpp"
 #include "common/limits.hpp"
+#include "common/line_writer.hpp"
 #include "common/text.hpp"
 
 namespace rpic {
@@ -92,12 +93,20 @@ void write_line(const logging::record_view& record, logging::formatting_ostream&
         << record[expr::smessage];
 }
 
+/// A stream would wait for a reader who does not read, and never recover from one failed write.
+class StderrBackend
+    : public logging::sinks::basic_formatted_sink_backend<char,
+                                                          logging::sinks::synchronized_feeding> {
+  public:
+    void consume(const logging::record_view&, const string_type& line) { writer_.write(line); }
+
+  private:
+    LineWriter writer_{STDERR_FILENO};
+};
+
 void add_stderr() {
-    using Sink = logging::sinks::synchronous_sink<logging::sinks::text_ostream_backend>;
+    using Sink = logging::sinks::synchronous_sink<StderrBackend>;
     auto sink = boost::make_shared<Sink>();
-    sink->locked_backend()->add_stream(
-        boost::shared_ptr<std::ostream>(&std::cerr, boost::null_deleter()));
-    sink->locked_backend()->auto_flush(true);
     sink->set_formatter(stderr_is_journal() ? &write_journal_line : &write_line);
     sink->set_exception_handler(logging::make_exception_suppressor());
     logging::core::get()->add_sink(sink);

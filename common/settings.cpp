@@ -65,6 +65,8 @@ const std::vector<Setting> table = {
      "further groups of that user"},
     {Program::slave, "slave", "cache_size", "", Kind::size, false, "", "SIZE",
      "disk space for input files of tasks"},
+    {Program::slave, "slave", "runner_command", "", Kind::text, false, "", "COMMAND",
+     "what starts the runner, if not the slave itself"},
     {Program::slave, "slave", "reboot_command", "", Kind::text, false, "systemctl reboot",
      "COMMAND", "what an order to reboot runs"},
     {Program::slave, "slave", "poweroff_command", "", Kind::text, false, "systemctl poweroff",

@@ -59,13 +59,13 @@ IniFile parse_ini(std::string_view text, std::string_view file_name) {
 
 std::vector<std::string> unknown_keys(const IniFile& file, std::string_view file_name) {
     std::vector<std::string> warnings;
+    std::vector<std::string> everywhere;
+    for (const auto& setting : all_settings())
+        everywhere.push_back("[" + std::string(setting.section) + "] " + setting.key);
     for (const auto& entry : file.entries) {
         std::vector<std::string> in_section;
-        std::vector<std::string> everywhere;
-        for (const auto& setting : all_settings()) {
-            everywhere.push_back("[" + std::string(setting.section) + "] " + setting.key);
+        for (const auto& setting : all_settings())
             if (entry.section == setting.section) in_section.emplace_back(setting.key);
-        }
         if (std::find(in_section.begin(), in_section.end(), entry.key) != in_section.end())
             continue;
         const auto near = in_section.empty()

@@ -34,7 +34,8 @@ std::optional<double> leading_number(std::string_view& text) {
     return number;
 }
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
+/// Exact below `limit`, else at least that: most words are soon seen to be too far apart.
+std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t limit) {
     std::vector<std::size_t> row(b.size() + 1);
     for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
     for (std::size_t i = 1; i <= a.size(); ++i) {
@@ -45,6 +46,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
             diagonal = row[j];
             row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
         }
+        if (*std::min_element(row.begin(), row.end()) >= limit) return limit;
     }
     return row.back();
 }
@@ -141,7 +143,10 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
     std::string best;
     std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
     for (const auto& candidate : candidates) {
-        const auto distance = edit_distance(word, candidate);
+        // So many characters are missing at least: a word of a megabyte is not compared with any.
+        const auto longer = std::max(word.size(), candidate.size());
+        if (longer - std::min(word.size(), candidate.size()) >= best_distance) continue;
+        const auto distance = edit_distance(word, candidate, best_distance);
         if (distance < best_distance) {
             best_distance = distance;
             best = candidate;
@@ -196,7 +201,7 @@ std::optional<HostPort> parse_host_port(std::string_view text, std::uint16_t def
         port = text.substr(colon + 1);
     }
     const auto impossible = [](char c) {
-        return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == '@';
+        return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == '@' || c == '[' || c == ']';
     };
     if (host.empty() || std::any_of(host.begin(), host.end(), impossible)) return std::nullopt;
     HostPort result{std::string(host), default_port};

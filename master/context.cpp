@@ -32,18 +32,6 @@ Context::Context(const asio::any_io_executor& executor, const MasterOptions& cho
     store.record(load());
 }
 
-/// How a task ended, as the core sees it.
-std::vector<TaskState> states_of(const std::vector<EndState>& ends) {
-    std::vector<TaskState> states;
-    states.reserve(ends.size());
-    for (const auto end : ends)
-        states.push_back(end == EndState::done        ? TaskState::done
-                         : end == EndState::failed    ? TaskState::failed
-                         : end == EndState::cancelled ? TaskState::cancelled
-                                                      : TaskState::queued);
-    return states;
-}
-
 Moment Context::moment() const {
     const auto wall = std::chrono::system_clock::now().time_since_epoch();
     return Moment{Clock::now(),
@@ -62,15 +50,9 @@ StoreBatch Context::load() {
     cluster_id = contents.cluster;
     epoch = contents.epoch;
     for (auto& record : contents.keys) keyring.add(std::move(record));
-    for (auto& record : contents.nodes) cluster.restore(std::move(record));
-    for (auto& job : contents.jobs)
-        jobs.restore(std::move(job.status), std::move(job.spec), states_of(job.ends),
-                     job.highest_attempt);
-    for (const auto& task : contents.tasks) jobs.restore(task);
-    contents = {};
-    cluster.set_listener(&jobs);
     Effects effects;
-    jobs.restored(moment(), effects);
+    take_up(contents, cluster, jobs, moment(), effects);
+    contents = {};
     turns.add(std::move(effects));
     StoreBatch batch;
     if (keyring.join_key() == nullptr) add_key(*this, "join", "", "", batch);

@@ -12,16 +12,33 @@ namespace rpic {
 
 namespace {
 
-asio::awaitable<void> forget_jobs(Context& context) {
+/// Between two handfuls of jobs that are forgotten: what else is to be stored gets its turn.
+constexpr auto forget_pause = std::chrono::milliseconds(100);
+
+/// Forgets a handful; how many jobs that was.
+asio::awaitable<std::size_t> forget_some_jobs(Context& context) {
     auto ended = co_await context.store.ended_jobs();
     auto ids = jobs_to_drop(std::move(ended), RetentionLimits{});
     // One may have been taken up again while the store was asked.
     std::erase_if(ids, [&](JobId id) { return !context.jobs.forget(id); });
-    if (ids.empty()) co_return;
-    log_info("forgot " + std::to_string(ids.size()) + " old jobs");
+    const auto count = ids.size();
+    if (count == 0) co_return count;
     StoreBatch batch;
-    batch.emplace_back(DropJobs{ids});
+    batch.emplace_back(DropJobs{std::move(ids)});
     context.turns.record(std::move(batch));
+    co_return count;
+}
+
+/// As many as it takes: a cluster may end more jobs a minute than one handful has.
+asio::awaitable<void> forget_jobs(Context& context) {
+    std::size_t forgotten = 0;
+    std::size_t count = co_await forget_some_jobs(context);
+    while (count > 0) {
+        forgotten += count;
+        co_await sleep_for(forget_pause);
+        count = co_await forget_some_jobs(context);
+    }
+    if (forgotten > 0) log_info("forgot " + std::to_string(forgotten) + " old jobs");
 }
 
 /// Blobs that a job names, directly or inside a list of files, stay; of the others the least

@@ -3,6 +3,7 @@
 #include "common/log.hpp"
 #include "common/text.hpp"
 #include "common/version.hpp"
+#include "master/core/worker_talk.hpp"
 #include "master/membership.hpp"
 #include "master/peers.hpp"
 #include "master/viewers.hpp"
@@ -20,7 +21,8 @@ class NodeVisitor {
           connection_(connection),
           place_(place),
           web_(role == "webserver"),
-          worker_(role == "worker") {}
+          worker_(role == "worker"),
+          talk_(context.cluster, context.jobs, place.id()) {}
 
     /// What came behind the frame that is handled now.
     std::string_view raw;
@@ -39,68 +41,36 @@ class NodeVisitor {
         context_.turns.add(std::move(effects));
     }
 
-    /// Pages of one list are taken together: the books are brought in line in one go.
-    void operator()(Resync& page) {
+    void operator()(const Resync& page) {
         if (!worker_) return forbid("resync", "worker");
-        if (attempts_.size() + page.attempts.size() > limits::attempts_of_node)
-            throw DisconnectionError("it lists more than " +
-                                     std::to_string(limits::attempts_of_node) + " attempts");
-        for (auto& attempt : page.attempts) attempts_.push_back(std::move(attempt));
-        if (page.more) return;
-        const auto* node = context_.cluster.find_session(place_.id());
-        if (node == nullptr) return;
-        place_.session().known_jobs.clear();
         Effects effects;
-        const auto verdicts =
-            context_.jobs.on_resync(context_.moment(), place_.id(), *node, attempts_, effects);
+        auto answers = talk_.on_resync(context_.moment(), page, effects);
         std::vector<AttemptKey> running;
-        for (const auto& attempt : attempts_)
+        for (const auto& attempt : page.attempts)
             if (attempt.state == "running") running.push_back(attempt.key);
-        note_started(context_, *node, running);
-        attempts_.clear();
-        resynced_ = true;
+        note(note_started, running);
+        if (!answers.empty()) place_.session().known_jobs.clear();
         // The answer is as much a promise as an order: what it says is on disk before.
-        constexpr std::size_t verdicts_per_frame = 300;
-        std::size_t next = 0;
-        do {
-            Resynced answer;
-            for (; next < verdicts.size() && answer.verdicts.size() < verdicts_per_frame; ++next)
-                answer.verdicts.push_back(verdicts[next]);
-            answer.more = next < verdicts.size();
-            context_.turns.send(place_.id(), encode(answer));
-        } while (next < verdicts.size());
+        for (auto& answer : answers) context_.turns.answer(place_.id(), std::move(answer));
         context_.turns.add(std::move(effects));
     }
 
     void operator()(const AttemptsStarted& started) {
-        if (!resynced("attempts_started")) return;
-        context_.jobs.on_started(context_.moment(), place_.id(), started.attempts);
-        if (const auto* node = context_.cluster.find_session(place_.id()))
-            note_started(context_, *node, started.attempts);
+        if (!talk_.on_started(context_.moment(), started)) return too_early("attempts_started");
+        note(note_started, started.attempts);
     }
 
     void operator()(const AttemptsRetracted& retracted) {
-        if (!resynced("attempts_retracted")) return;
         Effects effects;
-        context_.jobs.on_retracted(context_.moment(), place_.id(), retracted.attempts, effects);
+        if (!talk_.on_retracted(context_.moment(), retracted, effects))
+            too_early("attempts_retracted");
         context_.turns.add(std::move(effects));
     }
 
     void operator()(const AttemptsEnded& ended) {
-        if (!resynced("attempts_ended")) return;
-        if (const auto* node = context_.cluster.find_session(place_.id()))
-            note_ended(context_, *node, ended.reports);
-        auto rest = raw;
-        const auto now = context_.moment();
+        if (talk_.resynced()) note(note_ended, ended.reports);
         Effects effects;
-        for (const auto& report : ended.reports) {
-            if (report.inline_bytes < 0 ||
-                static_cast<std::size_t>(report.inline_bytes) > rest.size())
-                throw BadMessageError("reports with less output behind them than they say");
-            const auto size = static_cast<std::size_t>(report.inline_bytes);
-            context_.jobs.on_ended(now, place_.id(), report, rest.substr(0, size), effects);
-            rest.remove_prefix(size);
-        }
+        if (!talk_.on_ended(context_.moment(), ended, raw, effects)) too_early("attempts_ended");
         context_.turns.add(std::move(effects));
     }
 
@@ -135,11 +105,15 @@ class NodeVisitor {
                            std::string(what) + " is for nodes with the role " + role);
     }
 
-    /// Before its list of attempts is known nothing that a worker says of them means anything.
-    bool resynced(std::string_view what) {
-        if (!resynced_)
-            answer_bad_message(context_, connection_, std::string(what) + " before resync");
-        return resynced_;
+    /// Shows viewers what this node says.
+    template <class Note, class What>
+    void note(Note take_note, const std::vector<What>& what) {
+        if (const auto* node = context_.cluster.find_session(place_.id()))
+            take_note(context_, *node, what);
+    }
+
+    void too_early(std::string_view what) {
+        answer_bad_message(context_, connection_, std::string(what) + " before resync");
     }
 
     Context& context_;
@@ -147,8 +121,7 @@ class NodeVisitor {
     const Sessions::Place& place_;
     bool web_;
     bool worker_;
-    bool resynced_ = false;
-    std::vector<AttemptState> attempts_;  // of the pages so far
+    WorkerTalk talk_;
 };
 
 void handle(Context& context, Connection& connection, const Frame& frame, NodeVisitor& visitor) {

@@ -6,6 +6,7 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/service_manager.hpp"
 #include "common/sleep.hpp"
 #include "common/text.hpp"
 #include "common/until_first_failure.hpp"
@@ -60,7 +61,8 @@ asio::awaitable<int> serve(Context& context, Listener& listener, Background& bac
     try {
         co_await until_first_failure(listen(context, listener, background), tick(context),
                                      context.turns.run(), feed_viewers(context),
-                                     keep_house(context), context.store.run(), wait_for_stop());
+                                     keep_house(context), context.store.run(), feed_watchdog(),
+                                     wait_for_stop());
     } catch (const StopRequest& stop) {
         code = exit_code::ok;
         reason = stop.signal;

@@ -2,13 +2,13 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
-#include <string>
-#include <variant>
+#include <set>
 #include <vector>
 
 #include "common/wakeup.hpp"
 #include "master/core/effects.hpp"
 #include "master/store.hpp"
+#include "master/turn.hpp"
 
 namespace rpic {
 
@@ -21,7 +21,7 @@ struct Context;
 ///
 /// Without load a turn lasts as long as its commit. While nodes have tasks in store, so that nobody
 /// notices, turns last limits::turn_gather, which spares the disk.
-class Turns {
+class Turns : private TurnPost {
   public:
     Turns(Context& context, const asio::any_io_executor& executor)
         : context_(context), more_(executor), done_(executor) {}
@@ -31,7 +31,7 @@ class Turns {
     /// The same for records that are not decisions of the core.
     void record(StoreBatch batch);
     /// Answers to a worker that has come back, ahead of the effects that follow them.
-    void send(SessionId session, std::string frame);
+    void answer(SessionId session, Resynced message);
 
     /// Returns once all that was taken up so far is on disk and sent.
     asio::awaitable<void> settled();
@@ -40,27 +40,14 @@ class Turns {
     asio::awaitable<void> run();
 
   private:
-    struct Answer {
-        SessionId session = 0;
-        std::string frame;
-    };
-    using Sending = std::variant<OrderStart, OrderStop, OrderAck, OrderPower, JobEnded, Answer>;
-    struct Turn {
-        StoreBatch batch;
-        std::vector<Sending> sendings;
-        std::vector<ItemRequest> items;      // of the starts ...
-        std::vector<std::size_t> items_for;  // ... at these places of `sendings`
-        bool empty() const { return batch.empty() && sendings.empty(); }
-    };
-
     void take(Effect& effect);
     asio::awaitable<void> gather(Instant last);
     asio::awaitable<void> carry_out(Turn turn);
     void fill_items(Turn& turn, std::vector<Item>& items);
-    void send(const Turn& turn);
-    std::size_t send_starts(const std::vector<Sending>& sendings, std::size_t place);
-    template <class Order, class Message>
-    std::size_t send_keys(const std::vector<Sending>& sendings, std::size_t place, Message message);
+
+    std::set<JobId>* known_jobs(SessionId session) override;
+    void send(SessionId session, const Message& message) override;
+    void drop_job(JobId job) override;
 
     Context& context_;
     Turn turn_;

@@ -6,6 +6,7 @@
 #include "common/dial.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/service_manager.hpp"
 #include "common/sleep.hpp"
 #include "common/until_first_failure.hpp"
 #include "common/version.hpp"
@@ -134,8 +135,10 @@ void MasterLink::accept_welcome(Connection& link, const Welcome& welcome) {
         identity_.keep_node_key(welcome.node_key);
         link.send(KeyStored{});
     }
-    log_info("joined the cluster at " + link.peer() + " as " +
-             printable(welcome.name, limits::name_chars));
+    const auto joined = "joined the cluster at " + link.peer() + " as " +
+                        printable(welcome.name, limits::name_chars);
+    log_info(joined);
+    tell_service_manager("STATUS=" + joined);
 }
 
 bool MasterLink::try_other_key() {

@@ -122,6 +122,7 @@ SlaveOptions slave_options(const Settings& settings) {
         options.task_user =
             find_task_user(settings.text("task_user"), settings.list("task_groups"));
     options.cache_bytes = settings.size("cache_size").value_or(0);
+    options.runner_command = settings.text("runner_command");
     options.reboot_command = settings.text("reboot_command");
     options.poweroff_command = settings.text("poweroff_command");
     options.heartbeat = heartbeat_of(settings);

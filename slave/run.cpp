@@ -9,6 +9,7 @@
 #include "common/keys.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/service_manager.hpp"
 #include "common/sleep.hpp"
 #include "common/until_first_failure.hpp"
 #include "common/version.hpp"
@@ -101,6 +102,7 @@ asio::awaitable<void> stay_connected(const SlaveOptions& options, Link& link, Ro
         log_peer(Severity::warning, what, master,
                  std::string(what) + ": " + ending.reason + ending.advice + "; next attempt in " +
                      format_duration(to_seconds(std::max(wait, rest))));
+        tell_service_manager("STATUS=" + std::string(what) + ": " + ending.reason);
         role.on_disconnected(master, ending.reason);
         co_await sleep_for(wait);
     }
@@ -123,7 +125,7 @@ asio::awaitable<int> serve(const SlaveOptions& options, Identity& identity, Mach
     std::string reason;
     try {
         co_await until_first_failure(run_link(options, identity, machine, role, view), role.run(),
-                                     wait_for_stop());
+                                     feed_watchdog(), wait_for_stop());
     } catch (const StopRequest& stop) {
         code = exit_code::ok;
         reason = stop.signal;

@@ -11,12 +11,6 @@
 namespace rpic {
 
 asio::awaitable<void> WorkerRole::run() {
-    if (!runner_.something_left()) {
-        Effects effects;
-        attempts_.on_no_runner(Clock::now(), effects);
-        apply(std::move(effects));
-        remove_unknown_folders();
-    }
     co_await until_first_failure(
         runner_.run(*this), files_.bulk().run(), tick_loop(), report_loop(), prepare_loop(),
         fetch_loops(limits::fetches_at_once), collect_loops(limits::collections_at_once),

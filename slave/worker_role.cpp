@@ -49,7 +49,8 @@ WorkerRole::WorkerRole(const asio::any_io_executor& executor, const SlaveOptions
       executor_(executor),
       attempts_(std::move(capacity)),
       files_(executor, options),
-      runner_(executor, options.folder / "runner", std::move(runner_program)),
+      runner_(executor, options.folder / "runner", std::move(runner_program), {},
+              options.runner_command),
       runner_output_(executor, runner_),
       to_prepare_(executor),
       to_fetch_(executor),
@@ -103,8 +104,7 @@ void WorkerRole::perform_action(Connection& link, const Vitals& vitals) {
     // Before it is sent: a lease may count from too early, never from too late.
     const auto now = Clock::now();
     Role::perform_action(link, vitals);
-    beats_sent_[beats()] = now;
-    if (beats_sent_.size() > limits::heartbeats_remembered) beats_sent_.erase(beats_sent_.begin());
+    beats_sent_.sent(beats(), now);
 }
 
 void WorkerRole::on_message(const ToNode& message) {
@@ -141,12 +141,10 @@ void WorkerRole::take(const Resynced& answer) {
 }
 
 void WorkerRole::take(const HeartbeatAck& ack) {
-    const auto beat = beats_sent_.find(ack.sequence);
-    if (beat == beats_sent_.end()) return;
-    const auto sent_at = beat->second;
-    beats_sent_.erase(beats_sent_.begin(), std::next(beat));
+    const auto sent_at = beats_sent_.answered(ack.sequence);
+    if (!sent_at) return;
     Effects effects;
-    attempts_.on_heartbeat_acknowledged(sent_at, effects);
+    attempts_.on_heartbeat_acknowledged(*sent_at, effects);
     apply(std::move(effects));
 }
 
@@ -175,6 +173,13 @@ void WorkerRole::on_attached(const std::vector<RunnerAttempt>& attempts) {
     runner_output_.on_attached();
     Effects effects;
     attempts_.on_attached(Clock::now(), all, effects);
+    apply(std::move(effects));
+    remove_unknown_folders();
+}
+
+void WorkerRole::on_no_runner() {
+    Effects effects;
+    attempts_.on_no_runner(Clock::now(), effects);
     apply(std::move(effects));
     remove_unknown_folders();
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "slave/core/attempts.hpp"
+#include "slave/core/heartbeat_times.hpp"
 #include "slave/identity.hpp"
 #include "slave/options.hpp"
 #include "slave/role.hpp"
@@ -80,6 +81,7 @@ class WorkerRole : public Role, private RunnerHandler {
 
     // What the runner says.
     void on_attached(const std::vector<RunnerAttempt>& attempts) override;
+    void on_no_runner() override;
     void on_launched(const Launched& message) override;
     void on_ended(const RunnerAttempt& attempt, std::string_view output) override;
     void on_output(const AttemptOutput& message, std::string_view records) override;
@@ -136,8 +138,8 @@ class WorkerRole : public Role, private RunnerHandler {
     RunnerLink runner_;
     RunnerOutput runner_output_;
     Connection* link_ = nullptr;
-    std::map<std::int64_t, Instant> beats_sent_;  // sequence -> when, without an answer so far
-    std::map<AttemptKey, std::string> outputs_;   // inline ones of attempts that have ended
+    HeartbeatTimes beats_sent_;
+    std::map<AttemptKey, std::string> outputs_;  // inline ones of attempts that have ended
     struct Due {
         AttemptKey key;
         std::string output;

@@ -5,6 +5,7 @@ Ends with one line, `N passed, N failed`, like every suite of scripts/test.
 """
 
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -172,6 +173,13 @@ class Languages(Case):
     def test_shell(self):
         self.good({"a.sh": "#!/bin/bash\necho 1\n"})
         self.bad({"tool": "#!/usr/bin/env bash\nif true; do\n"}, "tool:", problems=None)
+
+    @unittest.skipUnless(shutil.which("mypy"), "mypy is not installed")
+    def test_types(self):
+        typed = "def f(a: int) -> int:\n    return a\n"
+        self.good({"python/a.py": typed, "tool.py": "def f(a):\n    return a\n"})
+        self.bad({"python/a.py": typed + "f('')\n"}, "python/a.py:3: error:")
+        self.bad({"python/a.py": "def f(a):\n    return a\n"}, "missing a type annotation")
 
     def test_foreign_folders_are_left_alone(self):
         self.good({f"{name}/x.cpp": '#include "x"\n' for name in ("build", "build-asan", ".git")})

@@ -13,9 +13,9 @@ namespace rpic::test {
 /// A folder that goes with this object.
 class TemporaryFolder {
   public:
-    TemporaryFolder() {
-        char name[] = "/tmp/rpicluster-test-XXXXXX";
-        path_ = ::mkdtemp(name);
+    explicit TemporaryFolder(const std::filesystem::path& below = "/tmp") {
+        std::string name = (below / "rpicluster-test-XXXXXX").string();
+        path_ = ::mkdtemp(name.data());
     }
     ~TemporaryFolder() {
         std::error_code ignored;

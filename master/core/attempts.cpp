@@ -45,6 +45,8 @@ std::string words_for(const AttemptReport& report) {
     return with("the node could not run it");
 }
 
+constexpr std::int64_t most_memory = std::int64_t{1} << 50;  // that a task may be said to have used
+
 /// What a node says about time, taken for nothing where it makes no sense.
 double sane_seconds(double told) {
     return told >= 0 && told < 1e10 ? told : 0.0;
@@ -63,8 +65,10 @@ TaskResult result_of(const AttemptReport& report) {
     result.reason = words_for(report);
     result.duration_seconds = sane_seconds(report.duration_seconds);
     result.cpu_seconds = sane_seconds(report.cpu_seconds);
-    result.max_rss_bytes = std::max<std::int64_t>(report.max_rss_bytes, 0);
-    result.output_bytes = std::max<std::int64_t>(report.output_bytes, 0);
+    if (report.max_rss_bytes >= 0 && report.max_rss_bytes <= most_memory)
+        result.max_rss_bytes = report.max_rss_bytes;
+    // What a job is said to have printed decides which results are dropped first.
+    result.output_bytes = std::clamp<std::int64_t>(report.output_bytes, 0, limits::output_bytes);
     if (is_blob(report.output_blob)) result.output_blob = report.output_blob;
     if (is_blob(report.files)) result.files = report.files;
     return result;
@@ -105,6 +109,7 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     order.order.task = job.index(position);
     order.order.attempt = attempt.number;
     order.order.ahead = ahead;
+    if (job.spec->numbered) order.order.item = std::to_string(order.order.task);
     order.waited_seconds = std::max(waited, 0.0);
     effects.push_back(std::move(order));
     ++counters_.tasks_started;

@@ -284,7 +284,7 @@ NodeJob node_job(const Job& job, std::string_view arch) {
     NodeJob told;
     told.command = spec.command;
     told.shell = spec.shell;
-    told.items = !spec.items.empty();
+    told.items = !spec.items.empty() || spec.numbered;
     told.cpus = spec.cpus;
     told.memory_bytes = spec.memory_bytes;
     told.resources = spec.resources;

@@ -84,6 +84,13 @@ std::int64_t take_number(std::string_view& text, char separator = ' ') {
     return number_of(take(text, separator));
 }
 
+/// As take_number, for what is never negative, nor larger than `most`.
+std::int64_t take_count(std::string_view& text, std::int64_t most = INT64_MAX) {
+    const auto number = take_number(text);
+    if (number < 0 || number > most) damaged();
+    return number;
+}
+
 std::int64_t microseconds(double seconds) {
     if (!(seconds > 0)) return 0;
     return std::llround(std::min(seconds, 1e9) * 1e6);
@@ -192,7 +199,7 @@ bool ResultLineReader::next(TaskResult& result, OutputPlace& place) {
     result = {};
     place = {};
     result.job = job_;
-    result.position = take_number(line);
+    result.position = take_count(line);
     auto end = take(line, ' ');
     if (end.empty()) damaged();
     result.state = state_of(end_of(end.front()));
@@ -207,15 +214,15 @@ bool ResultLineReader::next(TaskResult& result, OutputPlace& place) {
         end = {};
     }
     if (!end.empty()) damaged();
-    result.attempt = take_number(line);
+    result.attempt = take_count(line);
     const auto node = take(line, ' ');
     if (node != "=" && node != "-") node_ = text_of(node);
     if (node != "-") result.node = node_;
-    started_at_ms_ += take_number(line);
+    if (__builtin_add_overflow(started_at_ms_, take_number(line), &started_at_ms_)) damaged();
     result.started_at_ms = started_at_ms_;
     result.duration_seconds = static_cast<double>(take_number(line)) / 1e6;
     result.cpu_seconds = static_cast<double>(take_number(line)) / 1e6;
-    result.max_rss_bytes = take_number(line) * 1024;
+    result.max_rss_bytes = take_count(line, INT64_MAX / 1024) * 1024;
     read_rare(line, result, place);
     return true;
 }
@@ -223,11 +230,11 @@ bool ResultLineReader::next(TaskResult& result, OutputPlace& place) {
 bool ResultLineReader::next_end(Position& position, EndState& end, std::int64_t& attempt) {
     if (rest_.empty()) return false;
     auto line = take(rest_, '\n');
-    position = take_number(line);
+    position = take_count(line);
     const auto letters = take(line, ' ');
     if (letters.empty()) damaged();
     end = end_of(letters.front());
-    attempt = take_number(line);
+    attempt = take_count(line, highest_attempt);
     return true;
 }
 
@@ -252,15 +259,15 @@ TaskRecord task_of_line(JobId job, Position position, std::string_view line) {
     TaskRecord record;
     record.job = job;
     record.position = position;
-    record.last_attempt = take_number(line);
-    record.failures = take_number(line);
-    record.deaths = take_number(line);
+    record.last_attempt = take_count(line, highest_attempt);
+    record.failures = take_count(line, limits::tasks_per_job);
+    record.deaths = take_count(line, limits::tasks_per_job);
     record.cancelled = take_number(line) != 0;
     record.avoid = text_of(take(line, ' '));
     while (!line.empty()) {
         if (record.live.size() >= limits::live_attempts) damaged();
         auto& attempt = record.live.emplace_back();
-        attempt.number = take_number(line);
+        attempt.number = take_count(line, highest_attempt);
         attempt.node = text_of(take(line, ' '));
         attempt.started_at = take_number(line);
     }

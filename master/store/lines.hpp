@@ -13,6 +13,9 @@
 /// memory in KiB, rounded up.
 namespace rpic {
 
+/// No attempt has a higher number, whatever a damaged store says: more can be counted up from it.
+inline constexpr std::int64_t highest_attempt = std::int64_t{1} << 60;
+
 /// Where the output of a result lies.
 struct OutputPlace {
     enum class In { nothing, row, segment };

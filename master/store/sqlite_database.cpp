@@ -3,21 +3,25 @@
 #include "common/json.hpp"
 #include "common/limits.hpp"
 #include "master/store/lines.hpp"
+#include "master/store/stored_job.hpp"
 
 namespace rpic {
 
 namespace {
 
 constexpr int position_bits = 21;
-constexpr int number_bits = 27;
 static_assert(limits::tasks_per_job <= std::int64_t{1} << position_bits);
+
+/// That a job can have: so that they can be added up, whatever a damaged store says.
+constexpr std::int64_t most_output_bytes =
+    limits::tasks_per_job * std::int64_t{limits::output_bytes};
 
 std::int64_t task_row(JobId job, Position position) {
     return job << position_bits | position;
 }
 
 std::int64_t result_row(JobId job, std::int64_t number) {
-    return job << number_bits | number;
+    return job << result_number_bits | number;
 }
 
 /// Numbers of a job's result rows, first and last that there can be.
@@ -112,9 +116,11 @@ StoreContents SqliteDatabase::load() {
         auto spec = std::make_shared<JobSpec>();
         read_record(jobs.view(2), *spec);
         job.spec = std::move(spec);
+        check_stored(job);
         if (!job.status.ended) read_ends(job);
         contents.next_job = std::max(contents.next_job, job.status.id + 1);
     }
+    check_stored_counters(contents);
     Statement tasks(database, "SELECT id, line FROM tasks");
     while (tasks.step()) {
         const auto id = tasks.number(0);
@@ -132,7 +138,7 @@ void SqliteDatabase::read_ends(StoredJob& job) {
     rows.bind(1, first_row(id)).bind(2, last_row(id));
     while (rows.step()) {
         const auto high = rows.number(0);
-        if (high < 0 || high >= limits::tasks_per_job)
+        if (high < 0 || high >= job.status.size)
             throw std::runtime_error("a result of a task that cannot be");
         if (static_cast<std::size_t>(high) >= ends.size())
             ends.resize(static_cast<std::size_t>(high) + 1);
@@ -158,7 +164,10 @@ void SqliteDatabase::begin(bool secure) {
 
 void SqliteDatabase::commit() {
     kept_->commit.run();
-    if (secure_) execute(database_.get(), "PRAGMA secure_delete=FAST");
+    if (!secure_) return;
+    execute(database_.get(), "PRAGMA secure_delete=FAST");
+    // The log still has the pages as they were: what was deleted is gone once it is empty.
+    execute(database_.get(), "PRAGMA wal_checkpoint(TRUNCATE)");
     secure_ = false;
 }
 
@@ -246,7 +255,7 @@ void SqliteDatabase::put(const SetMeta& meta) {
 }
 
 void SqliteDatabase::put_results(const ResultRow& row) {
-    if (row.number >> number_bits != 0)
+    if (row.number >> result_number_bits != 0)
         throw std::runtime_error("job " + std::to_string(row.job) + " has too many results");
     auto& statement = kept_->put_results;
     statement.bind(1, result_row(row.job, row.number)).bind(2, row.low).bind(3, row.high);
@@ -284,9 +293,11 @@ std::vector<EndedJob> SqliteDatabase::ended_jobs(std::int64_t now) {
     std::vector<EndedJob> ended;
     Statement query(database_.get(),
                     "SELECT id, ended_at, output_bytes FROM jobs WHERE ended_at IS NOT NULL");
-    while (query.step())
-        ended.push_back(
-            {query.number(0), std::max<std::int64_t>(now - query.number(1), 0), query.number(2)});
+    while (query.step()) {
+        const auto at = std::clamp<std::int64_t>(query.number(1), 0, now);
+        const auto bytes = std::clamp<std::int64_t>(query.number(2), 0, most_output_bytes);
+        ended.push_back({query.number(0), now - at, bytes});
+    }
     return ended;
 }
 
@@ -339,7 +350,7 @@ std::string SqliteDatabase::outputs(JobId job, std::int64_t number, std::int64_t
 
 void SqliteDatabase::visit_blobs(const std::function<void(JobId, std::string_view)>& visit) {
     Statement rows(database_.get(), "SELECT id, lines FROM results WHERE blob_bytes IS NOT NULL");
-    while (rows.step()) visit(rows.number(0) >> number_bits, rows.view(1));
+    while (rows.step()) visit(rows.number(0) >> result_number_bits, rows.view(1));
 }
 
 void SqliteDatabase::visit_specs(const std::function<void(const JobSpec&)>& visit) {
@@ -352,8 +363,9 @@ void SqliteDatabase::visit_specs(const std::function<void(const JobSpec&)>& visi
 }
 
 std::optional<JobId> SqliteDatabase::dropped_job() {
-    Statement query(database_.get(), "SELECT min(id) FROM dropped");
-    query.step();
+    // An id that no job can have would lead to the rows of another one.
+    Statement query(database_.get(), "SELECT min(id) FROM dropped WHERE id BETWEEN 1 AND ?");
+    query.bind(1, highest_job).step();
     const auto id = query.number(0);
     if (id == 0) return std::nullopt;
     return id;

@@ -35,6 +35,7 @@ void migrate(sqlite3* database) {
     version_query.step();
     const auto version = version_query.number(0);
     version_query.reset();
+    if (version < 0) throw std::runtime_error("it is damaged: no store has such a version");
     if (version > newest_version)
         throw std::runtime_error("it was written by a newer version of rpicluster");
     for (auto step = version; step < newest_version; ++step) {

@@ -18,6 +18,7 @@ constexpr std::size_t growths_kept = 4096;
 constexpr std::size_t indexes_kept = 4;
 constexpr Duration free_space_age = std::chrono::seconds(1);
 constexpr std::int64_t note_time_seconds = 3600;
+constexpr std::int64_t longest_run = 1'000'000'000'000;  // that a damaged store may speak of
 constexpr const char* meta_run_seconds = "run_seconds";
 
 /// As BlobStore lays them out.
@@ -34,7 +35,7 @@ StoreFiles::StoreFiles(const std::filesystem::path& file, BlobPath blob_path)
       database_(open_sqlite(file)),
       outputs_(folder_ / "outputs"),
       items_(blob_path ? std::move(blob_path) : blobs_beside(file)) {
-    run_before_ = database_->number(meta_run_seconds, 0);
+    run_before_ = std::clamp<std::int64_t>(database_->number(meta_run_seconds, 0), 0, longest_run);
     run_noted_ = run_before_;
     measure_free_space();
 }

@@ -155,7 +155,7 @@ class NodeAttempts {
     void on_heartbeat_acknowledged(Instant sent_at, Effects& effects);
 
     // The runner.
-    /// There is none, and none has left anything: nothing ran when this slave started.
+    /// There is none, and none has left anything: nothing of an earlier slave runs.
     void on_no_runner(Instant now, Effects& effects);
     void on_attached(Instant now, const std::vector<Seen>& all, Effects& effects);
     void on_runner_gone();

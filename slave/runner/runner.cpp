@@ -114,24 +114,22 @@ void Runner::on(LocalConnection& connection, const Launch& message) {
         connection.send(answer);
     } else if (const auto ended = ended_.find(key); ended != ended_.end()) {
         tell(ended->second, output_of(ended->second, 0, limits::inline_output_bytes));
-    } else if (stopping_ || is_held(key)) {
+    } else if (stopping_ || held_.contains(key)) {
         return;
-    } else if (message.after && running_.contains(*message.after) &&
-               !held_.contains(*message.after)) {
-        held_.emplace(*message.after, message.spec);
-    } else {
+    } else if (!message.after || !running_.contains(*message.after) ||
+               !held_.hold(*message.after, message.spec)) {
         launch(message.spec);
     }
 }
 
 void Runner::on(LocalConnection&, const StartHeld& message) {
     for (const auto& key : message.attempts)
-        if (const auto spec = take_held(key)) launch(*spec);
+        if (const auto spec = held_.take(key)) launch(*spec);
 }
 
 void Runner::on(LocalConnection&, const KillAttempts& message) {
     for (const auto& key : message.attempts) {
-        if (const auto spec = take_held(key)) {
+        if (const auto spec = held_.take(key)) {
             Attempt never_ran(output_path(key));
             never_ran.spec = *spec;
             fail(never_ran, message.outcome, message.reason);
@@ -157,7 +155,7 @@ void Runner::on(LocalConnection&, const ForgetAttempts& message) {
 
 void Runner::on(LocalConnection&, const RenewLease& message) {
     const Instant sent{Duration{message.sent_at_ns}};
-    if (sent > lease_ && sent <= Clock::now()) lease_ = sent;
+    lease_.renew(sent, Clock::now());
 }
 
 void Runner::on(LocalConnection&, const ReadAttempt& message) {

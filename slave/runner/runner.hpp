@@ -13,7 +13,9 @@
 
 #include "slave/runner/attempt.hpp"
 #include "slave/runner/disk_sync.hpp"
+#include "slave/runner/held_launches.hpp"
 #include "slave/runner/keyed_records.hpp"
+#include "slave/runner/lease.hpp"
 #include "slave/runner/local_connection.hpp"
 #include "slave/runner/messages.hpp"
 #include "slave/runner/spawn.hpp"
@@ -81,9 +83,6 @@ class Runner {
 
     // runner_tasks.cpp: from launch to end
     void launch(const LaunchSpec& spec);
-    bool is_held(const AttemptKey& key) const;
-    std::optional<LaunchSpec> take_held(const AttemptKey& key);
-    void start_held_after(const AttemptKey& key);
     bool start(Attempt& attempt, const LaunchSpec& spec);
     bool open_streams(Attempt& attempt, const LaunchSpec& spec, int (&streams)[3]);
     void fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned& spawned);
@@ -128,13 +127,13 @@ class Runner {
     boost::asio::steady_timer timer_;
     std::map<AttemptKey, std::unique_ptr<Attempt>> running_;
     std::unordered_map<pid_t, Attempt*> by_pid_;
-    std::map<AttemptKey, LaunchSpec> held_;  // until this one, which runs, has ended
+    HeldLaunches held_;
     std::map<AttemptKey, EndedAttempt> ended_;
     std::vector<Reader> readers_;
     LocalConnection* slave_ = nullptr;
     int listener_ = -1;
     Instant idle_since_;  // nothing was running, ended or asked for since
-    Instant lease_{};     // when the last acknowledged heartbeat was sent
+    Lease lease_;
     Instant memory_look_{};
     Instant orphan_look_{};
     bool ungrouped_ = false;  // tasks have run without a cgroup

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
@@ -36,11 +35,12 @@ bool somebody_listens(const std::filesystem::path& folder) {
 }  // namespace
 
 RunnerLink::RunnerLink(asio::any_io_executor executor, std::filesystem::path folder,
-                       std::filesystem::path program, std::string log_file)
+                       std::filesystem::path program, std::string log_file, std::string command)
     : executor_(std::move(executor)),
       folder_(std::move(folder)),
       program_(std::move(program)),
       log_file_(std::move(log_file)),
+      command_(std::move(command)),
       wanted_(executor_) {
     make_private_folder(folder_);
 }
@@ -54,6 +54,7 @@ asio::awaitable<void> RunnerLink::run(RunnerHandler& handler) {
     auto seen = wanted_.count();
     bool wanted = something_left();
     for (;;) {
+        if (!wanted && waiting_.empty()) handler.on_no_runner();
         while (!wanted && waiting_.empty()) seen = co_await wanted_.wait(seen);
         std::string reason;
         bool unusable = false;
@@ -78,6 +79,14 @@ asio::awaitable<void> RunnerLink::run(RunnerHandler& handler) {
     }
 }
 
+std::vector<std::string> RunnerLink::start_words() const {
+    if (!command_.empty()) return {"/bin/sh", "-c", command_};
+    const auto program = program_.empty() ? find_runner() : program_;
+    std::vector<std::string> words = {program, "--background", "--folder", folder_};
+    if (!log_file_.empty()) words.insert(words.end(), {"--log-file", log_file_});
+    return words;
+}
+
 /// Connects, and starts the program if nobody listens.
 asio::awaitable<int> RunnerLink::connect() {
     const auto deadline = Clock::now() + limits::runner_start;
@@ -91,7 +100,7 @@ asio::awaitable<int> RunnerLink::connect() {
             throw ConfigError("another user listens on " + (folder_ / "socket").string());
         }
         if (!start)
-            start.emplace(program_.empty() ? find_runner() : program_, folder_, log_file_);
+            start.emplace(start_words());
         else if (start->ready())
             start.reset();  // it listens now; if it has ended again already, another one starts
         if (Clock::now() > deadline)
@@ -147,7 +156,7 @@ asio::awaitable<void> RunnerLink::attach(LocalConnection& connection, RunnerHand
         pid_ = page.pid;
     }
     attached_ = true;
-    for (const auto& each : attempts) answered(each.key);
+    for (const auto& each : attempts) waiting_.answered(each.key);
     handler.on_attached(attempts);
     send_waiting(attempts);
 }
@@ -157,39 +166,23 @@ void RunnerLink::dispatch(const Frame& frame, RunnerHandler& handler) {
     auto message = decode<FromRunner>(open_envelope(frame.json, arena));
     if (!message) return;
     if (const auto* launched = std::get_if<Launched>(&*message)) {
-        answered(launched->key);
+        waiting_.answered(launched->key);
         handler.on_launched(*launched);
     } else if (const auto* ended = std::get_if<Ended>(&*message)) {
-        answered(ended->attempt.key);
+        waiting_.answered(ended->attempt.key);
         handler.on_ended(ended->attempt, frame.raw);
     } else if (const auto* output = std::get_if<AttemptOutput>(&*message)) {
         handler.on_output(*output, frame.raw);
     }
 }
 
-void RunnerLink::answered(const AttemptKey& key) {
-    const auto found = waiting_.find(key);
-    if (found == waiting_.end()) return;
-    waiting_bytes_ -= found->second.frame.size();
-    waiting_.erase(found);
-}
-
 /// Launches that no runner took, those of this moment included.
 void RunnerLink::send_waiting(const std::vector<RunnerAttempt>& known) {
-    std::set<AttemptKey> taken;
-    for (const auto& each : known) taken.insert(each.key);
-    for (auto& [key, launch] : waiting_) {
-        if (launch.sent || taken.contains(key)) continue;
-        launch.sent = true;
-        connection_->send_bytes(launch.frame);
-    }
+    for (const auto& key : waiting_.on_attached(known)) connection_->send_bytes(waiting_.sent(key));
 }
 
 void RunnerLink::gone(RunnerHandler& handler, const std::string& reason) {
-    for (auto& [key, launch] : waiting_) {
-        if (launch.sent) ++launch.deaths;
-        launch.sent = false;
-    }
+    waiting_.on_runner_gone();
     if (attached_) {
         attached_ = false;
         pid_ = 0;
@@ -202,11 +195,7 @@ void RunnerLink::gone(RunnerHandler& handler, const std::string& reason) {
 
 /// Answers the launches during which so many runners ended.
 void RunnerLink::give_up_launches(RunnerHandler& handler, int deaths, const std::string& reason) {
-    std::vector<AttemptKey> keys;
-    for (const auto& [key, launch] : waiting_)
-        if (launch.deaths >= deaths) keys.push_back(key);
-    for (const auto& key : keys) {
-        answered(key);
+    for (const auto& key : waiting_.give_up(deaths)) {
         RunnerAttempt attempt;
         attempt.key = attempt.report.key = key;
         attempt.ended = true;
@@ -219,17 +208,13 @@ void RunnerLink::give_up_launches(RunnerHandler& handler, int deaths, const std:
 bool RunnerLink::send(const Launch& message) {
     auto frame = encode(message);
     if (frame.size() > limits::runner_frame_bytes) return false;
-    if (waiting_bytes_ + frame.size() > limits::outbox_hard_bytes) return false;
-    const auto [place, added] = waiting_.try_emplace(message.spec.key);
-    if (!added) return true;  // it is under way
-    waiting_bytes_ += frame.size();
-    place->second.frame = std::move(frame);
-    if (attached_) {
-        place->second.sent = true;
-        connection_->send_bytes(place->second.frame);
-    } else {
+    if (waiting_.bytes() + frame.size() > limits::outbox_hard_bytes) return false;
+    const auto& key = message.spec.key;
+    if (!waiting_.add(key, std::move(frame))) return true;  // it is under way
+    if (waiting_.open())
+        connection_->send_bytes(waiting_.sent(key));
+    else
         wanted_.notify();
-    }
     return true;
 }
 

@@ -3,7 +3,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "common/wakeup.hpp"
 #include "slave/runner/local_connection.hpp"
 #include "slave/runner/messages.hpp"
+#include "slave/runner/waiting_launches.hpp"
 
 namespace rpic {
 
@@ -23,6 +23,10 @@ class RunnerHandler {
     /// earlier slaves left. Ended attempts come without their output (ReadAttempt asks for it) and
     /// stay until ForgetAttempts.
     virtual void on_attached(const std::vector<RunnerAttempt>& attempts) = 0;
+
+    /// There is no runner, and none has left anything: told once that is known, at the start or
+    /// when one has ended, also one that ended before it was attached.
+    virtual void on_no_runner() = 0;
 
     virtual void on_launched(const Launched& message) = 0;
 
@@ -46,8 +50,10 @@ class RunnerLink {
   public:
     /// `folder` is the runner's own (made here, 0700); `program` the path of rpicluster-runner,
     /// empty for the one beside this program or else in PATH; `log_file` is handed on to it.
+    /// `command`, if there is one, is run by sh instead and has to see to a runner in that folder.
     RunnerLink(boost::asio::any_io_executor executor, std::filesystem::path folder,
-               std::filesystem::path program = {}, std::string log_file = {});
+               std::filesystem::path program = {}, std::string log_file = {},
+               std::string command = {});
 
     /// Lives until it is cancelled. The handler must outlive it. To be run once at a time.
     boost::asio::awaitable<void> run(RunnerHandler& handler);
@@ -73,17 +79,11 @@ class RunnerLink {
     bool something_left() const;
 
   private:
-    struct Waiting {  // a launch without an answer
-        std::string frame;
-        int deaths = 0;  // runners that ended with it
-        bool sent = false;
-    };
-
     boost::asio::awaitable<int> connect();
+    std::vector<std::string> start_words() const;
     boost::asio::awaitable<void> serve(int socket, RunnerHandler& handler);
     boost::asio::awaitable<void> attach(LocalConnection& connection, RunnerHandler& handler);
     void dispatch(const Frame& frame, RunnerHandler& handler);
-    void answered(const AttemptKey& key);
     void send_waiting(const std::vector<RunnerAttempt>& known);
     void gone(RunnerHandler& handler, const std::string& reason);
     void give_up_launches(RunnerHandler& handler, int deaths, const std::string& reason);
@@ -94,9 +94,9 @@ class RunnerLink {
     std::filesystem::path folder_;
     std::filesystem::path program_;
     std::string log_file_;
+    std::string command_;
     Wakeup wanted_;
-    std::map<AttemptKey, Waiting> waiting_;
-    std::size_t waiting_bytes_ = 0;
+    WaitingLaunches waiting_;
     LocalConnection* connection_ = nullptr;
     bool attached_ = false;
     std::int64_t pid_ = 0;

@@ -11,6 +11,7 @@
 
 #include "common/errors.hpp"
 #include "common/limits.hpp"
+#include "common/shell_quote.hpp"
 #include "common/text.hpp"
 
 namespace rpic {
@@ -29,9 +30,7 @@ std::filesystem::path find_runner() {
                       ") nor in PATH: no task can run here; install it there");
 }
 
-RunnerStart::RunnerStart(const std::filesystem::path& program, const std::filesystem::path& folder,
-                         const std::string& log_file)
-    : program_(program) {
+RunnerStart::RunnerStart(std::vector<std::string> words) : shown_(shell_line(words)) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         throw ConfigError(std::string("cannot start the runner: ") + std::strerror(errno));
@@ -49,29 +48,23 @@ RunnerStart::RunnerStart(const std::filesystem::path& program, const std::filesy
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    std::string words[] = {program.string(), "--background", "--folder",
-                           folder.string(),  "--log-file",   log_file};
-    char* arguments[] = {words[0].data(),
-                         words[1].data(),
-                         words[2].data(),
-                         words[3].data(),
-                         log_file.empty() ? nullptr : words[4].data(),
-                         words[5].data(),
-                         nullptr};
+    std::vector<char*> arguments;
+    for (auto& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
     // Nothing of this program's environment reaches the runner or its tasks.
     std::string path = "PATH=";
     const char* own_path = std::getenv("PATH");
     path += own_path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : own_path;
     char* environment[] = {path.data(), nullptr};
-    const int error =
-        ::posix_spawn(&child_, words[0].c_str(), &actions, &attributes, arguments, environment);
+    const int error = ::posix_spawn(&child_, words[0].c_str(), &actions, &attributes,
+                                    arguments.data(), environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     ::close(ends[1]);
     complaints_ = ends[0];
     if (error == 0) return;
     ::close(complaints_);
-    throw ConfigError("cannot run " + program.string() + ": " + std::strerror(error) +
+    throw ConfigError("cannot run " + shown_ + ": " + std::strerror(error) +
                       "; no task can run here");
 }
 
@@ -90,7 +83,7 @@ bool RunnerStart::ready() {
     const auto size = ::read(complaints_, text, sizeof text);
     const std::string_view said(text, size > 0 ? static_cast<std::size_t>(size) : 0);
     throw ConfigError(
-        program_.string() + " could not start: " +
+        shown_ + " could not start: " +
         (said.empty() ? "it ended at once" : printable(trim(said), limits::text_chars)));
 }
 

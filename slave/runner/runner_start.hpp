@@ -4,19 +4,19 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace rpic {
 
 /// Where rpicluster-runner is: beside this program, else in PATH. Throws ConfigError.
 std::filesystem::path find_runner();
 
-/// A start of the runner that is under way. The program goes to the background by itself: its first
-/// process, a child of this one, ends with 0 as soon as the runner listens.
+/// A start of the runner that is under way. What is run ends with 0 as soon as the runner listens:
+/// it goes to the background by itself, or is a command that asks somebody else for it.
 class RunnerStart {
   public:
-    /// Throws ConfigError if the program cannot be run.
-    RunnerStart(const std::filesystem::path& program, const std::filesystem::path& folder,
-                const std::string& log_file);
+    /// Throws ConfigError if the program, the first of the words, cannot be run.
+    explicit RunnerStart(std::vector<std::string> words);
     ~RunnerStart();
     RunnerStart(const RunnerStart&) = delete;
     RunnerStart& operator=(const RunnerStart&) = delete;
@@ -28,7 +28,7 @@ class RunnerStart {
   private:
     pid_t child_ = -1;
     int complaints_ = -1;  // its stderr
-    std::filesystem::path program_;
+    std::string shown_;    // what is run, for messages
 };
 
 }  // namespace rpic

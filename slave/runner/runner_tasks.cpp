@@ -288,30 +288,7 @@ void Runner::end(Attempt& attempt) {
     running_.erase(key);
     keep(std::move(ended), output);
     running_records_.remove(key);
-    start_held_after(key);
-}
-
-bool Runner::is_held(const AttemptKey& key) const {
-    return std::any_of(held_.begin(), held_.end(),
-                       [&](const auto& each) { return each.second.key == key; });
-}
-
-/// What is held under this key, if it is; then it is held no longer.
-std::optional<LaunchSpec> Runner::take_held(const AttemptKey& key) {
-    const auto found = std::find_if(held_.begin(), held_.end(),
-                                    [&](const auto& each) { return each.second.key == key; });
-    if (found == held_.end()) return std::nullopt;
-    auto spec = std::move(found->second);
-    held_.erase(found);
-    return spec;
-}
-
-void Runner::start_held_after(const AttemptKey& key) {
-    const auto found = held_.find(key);
-    if (found == held_.end()) return;
-    const auto spec = std::move(found->second);
-    held_.erase(found);
-    launch(spec);
+    if (const auto next = held_.take_after(key)) launch(*next);
 }
 
 /// Writes down how an attempt ended, and then tells it.

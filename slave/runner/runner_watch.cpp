@@ -139,9 +139,8 @@ void Runner::look_at(Attempt& attempt, Instant now) {
         return begin_kill(attempt, "time_limit",
                           "it ran longer than " + format_duration(spec.time_limit_seconds),
                           attempt.grace);
-    // A lease counts from the master's last sign of life, however late the task was launched.
-    const auto renewed = lease_ == Instant{} ? attempt.started : lease_;
-    if (spec.stop_after_seconds > 0 && now - renewed >= of_seconds(spec.stop_after_seconds))
+    if (spec.stop_after_seconds > 0 &&
+        lease_.over(now, attempt.started, of_seconds(spec.stop_after_seconds)))
         begin_kill(
             attempt, "lease",
             "the master was away for longer than " + format_duration(spec.stop_after_seconds),

@@ -106,10 +106,11 @@ std::string_view code_of(unsigned status) {
     }
 }
 
-/// An empty line or two before a request are forgiven (RFC 9112 section 2.2).
+/// Empty lines before a request are forgiven (RFC 9112 section 2.2), however many come at once:
+/// what the network cuts differently must mean the same.
 void skip_empty_lines(std::string& bytes) {
     std::size_t start = 0;
-    while (start < 4 && bytes.compare(start, 2, "\r\n") == 0) start += 2;
+    while (bytes.compare(start, 2, "\r\n") == 0) start += 2;
     bytes.erase(0, start);
 }
 

@@ -273,5 +273,16 @@ TEST_CASE("reports that make no sense are bounded", "[jobs]") {
         CHECK(result->reason.size() < 1000);
         CHECK(result->duration_seconds == 0);
         CHECK(result->max_rss_bytes == 0);
+        CHECK(result->output_bytes <= static_cast<std::int64_t>(limits::output_bytes));
+
+        reports[0] = report_of(second);
+        reports[0].max_rss_bytes = INT64_MAX;
+        reports[0].output_blob = std::string(64, 'a');
+        reports[0].output_bytes = INT64_MAX;
+        co_await report(pi1, reports);
+        const auto other = co_await w.master.context.store.task_result(1, 1);
+        REQUIRE(other.has_value());
+        CHECK(other->max_rss_bytes == 0);
+        CHECK(other->output_bytes == static_cast<std::int64_t>(limits::output_bytes));
     });
 }

@@ -46,6 +46,7 @@ class FakeSlave : public RunnerHandler {
         listed.clear();
         for (const auto& each : attempts) listed[each.key] = each;
     }
+    void on_no_runner() override { ++none; }
     void on_launched(const Launched& message) override { launched[message.key] = message.pid; }
     void on_ended(const RunnerAttempt& attempt, std::string_view output) override {
         ended[attempt.key] = attempt;
@@ -118,6 +119,7 @@ class FakeSlave : public RunnerHandler {
     RunnerLink link;
     int attached = 0;
     int gone = 0;
+    int none = 0;  // how often it was told that there is no runner
     std::map<AttemptKey, RunnerAttempt> listed;
     std::map<AttemptKey, std::int64_t> launched;
     std::map<AttemptKey, RunnerAttempt> ended;

@@ -1,3 +1,5 @@
+#include <sys/socket.h>
+
 #include <cmath>
 
 #include "common/limits.hpp"
@@ -519,6 +521,27 @@ TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]")
     slave.until([&] { return !folder.remembers(); });
     CHECK(open_descriptors(folder.runner()) == before);
     CHECK(std::filesystem::is_empty(folder.runner_path() / "output"));
+}
+
+TEST_CASE("a runner that ends before it is attached and leaves nothing is none", "[runner]") {
+    const RunnerFolder folder;
+    const int listener = listen_in(folder.path);
+    FakeSlave slave(folder.path);
+    // The first connection asks whether somebody listens, the second one is to attach.
+    int accepted = 0;
+    slave.until([&] {
+        const int socket = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (socket < 0) return false;
+        if (++accepted == 2) {
+            ::close(listener);
+            ::unlink((folder.path / "socket").c_str());
+        }
+        ::close(socket);
+        return accepted == 2;
+    });
+    CHECK(slave.none == 0);
+    slave.until([&] { return slave.none == 1; });
+    CHECK(slave.attached == 0);
 }
 
 TEST_CASE("without a program to start, launches fail with that reason", "[runner]") {

@@ -34,6 +34,7 @@ asio::awaitable<void> load(Store& store, Position& committed) {
         StoreBatch batch;
         batch.emplace_back(ended(1, committed, output));
         batch.emplace_back(new_job(100 + committed));
+        batch.emplace_back(DropKey{"a key that is revoked meanwhile"});
         co_await store.commit(std::move(batch));
         ++committed;
     }

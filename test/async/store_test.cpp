@@ -343,6 +343,33 @@ TEST_CASE("what is no store is refused in one line") {
         damage.close();
         refused("damaged");
     }
+    SECTION("a version below the first") {
+        { const Store store(io.get_executor(), file); }
+        std::fstream damage(file);
+        damage.seekp(60);  // "user version" of SQLite's file format
+        damage << std::string(4, '\xff');
+        damage.close();
+        refused("no store has such a version");
+    }
+    SECTION("jobs that cannot be") {
+        auto job = new_job(7);
+        auto spec = *job.spec;
+        const char* reason = "";
+        const auto broken = GENERATE(range(0, 5));
+        if (broken == 0) job.status.size = INT64_MAX, reason = "job 7: the number of tasks";
+        if (broken == 1) job.status.step = 0, reason = "job 7: the indices";
+        if (broken == 2) job.status.last_attempt = INT64_MAX, reason = "job 7: the number of att";
+        if (broken == 3) spec.where = "((", reason = "job 7: the expression";
+        if (broken == 4) spec.lost_after_seconds = 1e300, reason = "job 7: the time";
+        job.spec = std::make_shared<JobSpec>(std::move(spec));
+        StoreBatch batch;
+        batch.emplace_back(std::move(job));
+        {
+            Store store(io.get_executor(), file);
+            store.record(std::move(batch));
+        }
+        refused(reason);
+    }
     SECTION("a folder that is not there") {
         std::filesystem::remove_all(folder.path());
         refused("unable to open database file");

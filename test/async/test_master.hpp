@@ -1,6 +1,7 @@
 #pragma once
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <exception>
 #include <filesystem>
 #include <string>
@@ -31,7 +32,9 @@ inline MasterOptions options_in(const std::filesystem::path& folder, bool plain)
 struct TestMaster {
     explicit TestMaster(bool plain = false)
         : context(io.get_executor(), options_in(folder.path(), plain)),
-          listener(io.get_executor(), context) {}
+          listener(io.get_executor(), context) {
+        std::signal(SIGPIPE, SIG_IGN);  // as in every program: a peer may be gone already
+    }
 
     /// Runs the test's work beside the master, then stops the master.
     template <class Work>

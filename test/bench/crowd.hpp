@@ -13,12 +13,11 @@
 #include "common/version.hpp"
 #include "common/wakeup.hpp"
 #include "slave/core/backoff.hpp"
+#include "test/bench/latencies.hpp"
 #include "test/bench/peer.hpp"
 #include "test/bench/work.hpp"
 
 namespace rpic::bench {
-
-inline constexpr std::size_t connecting_at_once = 128;  // half of what the master's lobby takes
 
 /// Peers that join, beat and wait.
 class Crowd {
@@ -43,6 +42,7 @@ class Crowd {
         end["first_reason"] = first_reason_;
         end["beats"] = beats_;
         end["answers"] = answers_;
+        end["answer_seconds"] = latencies_.report();
         end["tasks"] = tasks_;
         print(end);
     }
@@ -56,15 +56,16 @@ class Crowd {
         std::string uuid;              // of a plain one
         std::optional<Instant> since;  // of the present link
         std::int64_t sequence = 0;
+        Instant beat_at{};  // the last one
     };
 
     asio::awaitable<void> start_all() {
         const auto executor = co_await asio::this_coro::executor;
         auto seen = changed_.count();
         for (std::size_t number = 0; number < options_.connections; ++number) {
-            while (connecting_ >= connecting_at_once) seen = co_await changed_.wait(seen);
+            while (connecting_ >= options_.at_once) seen = co_await changed_.wait(seen);
             auto& peer = peers_.emplace_back();
-            peer.number = number;
+            peer.number = options_.first + number;
             peer.key = join_key_;
             ++connecting_;
             asio::co_spawn(executor, live(peer), [this](const std::exception_ptr& error) {
@@ -104,7 +105,7 @@ class Crowd {
                                          fail_after(limits::hello_time, slow));
             joined = true;
             on_joined(peer, link);
-            co_await read(link);
+            co_await read(peer, link);
         } catch (const DisconnectionError& error) {
             if (joined) on_dropped(peer);
             if (joined || options_.mode != "return") count_drop(error.what());
@@ -162,13 +163,24 @@ class Crowd {
         return hello;
     }
 
-    asio::awaitable<void> read(Connection& link) {
+    asio::awaitable<void> read(const Peer& peer, Connection& link) {
         if (options_.mode == "work") co_await work(link);
         for (;;) {
             Frame frame;
-            while (link.take_frame(frame)) ++answers_;
+            while (link.take_frame(frame)) take_answer(peer, frame.json);
             co_await link.receive();
         }
+    }
+
+    void take_answer(const Peer& peer, std::string_view json) {
+        ++answers_;
+        if (join_key_.empty()) return;
+        ParseArena arena;
+        const auto envelope = open_envelope(json, arena);
+        if (envelope.type != HeartbeatAck::type_name) return;
+        HeartbeatAck ack;
+        from_json(*envelope.payload, ack, HeartbeatAck::type_name);
+        if (ack.sequence == peer.sequence) latencies_.add(to_seconds(Clock::now() - peer.beat_at));
     }
 
     asio::awaitable<void> work(Connection& link) {
@@ -250,6 +262,7 @@ class Crowd {
             return peer.link->close("the master was silent");
         Heartbeat message;
         message.sequence = ++peer.sequence;
+        peer.beat_at = now;
         message.vitals.cpu_percent = 12.5;
         message.vitals.ram_available_bytes = std::int64_t{3} << 30;
         message.vitals.load_1m = 0.25;
@@ -278,6 +291,7 @@ class Crowd {
     std::string first_reason_;
     std::int64_t beats_ = 0;
     std::int64_t answers_ = 0;
+    Latencies latencies_;  // from a heartbeat to its answer
     std::int64_t tasks_ = 0;
 };
 

@@ -31,6 +31,8 @@ Options parse_options(int argc, char** argv) {
     add("mode", po::value(&options.mode)->required(), "what to do: see above");
     add("port", po::value(&options.port)->required(), "of a master on 127.0.0.1");
     add("connections", po::value(&options.connections), "how many");
+    add("first", po::value(&options.first), "hold, return, work: number of the first peer");
+    add("at-once", po::value(&options.at_once), "likewise: that connect at the same time");
     add("messages", po::value(&options.messages), "plain: heartbeats, submit: jobs in total");
     add("batch", po::value(&options.batch), "plain: heartbeats in one write");
     add("key-file", po::value(&options.key_file), "encrypted, with this key");

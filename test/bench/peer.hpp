@@ -16,6 +16,8 @@ struct Options {
     std::string mode;
     std::uint16_t port = 0;
     std::size_t connections = 100;
+    std::size_t first = 0;      // number of the first peer: crowds side by side need other ones
+    std::size_t at_once = 128;  // that connect for the first time: half of what the lobby takes
     std::size_t messages = 1'000'000;
     std::size_t batch = 200;
     std::string key_file;

@@ -70,6 +70,7 @@ class Launcher : public RunnerHandler {
         launch();
     }
     void on_output(const AttemptOutput&, std::string_view) override {}
+    void on_no_runner() override {}
     void on_runner_gone(const std::string& reason) override {
         std::fprintf(stderr, "the runner is gone: %s\n", reason.c_str());
         std::abort();

@@ -26,6 +26,8 @@ import time
 import unittest
 import uuid
 
+from processes import all_processes, kill_quietly, processes_with_environment
+
 STOP_LIMIT = 5.0  # the contract says 2 s, which test_stop.py measures; here the machine may be busy
 POLL = 0.1
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -41,6 +43,25 @@ def time_limit(seconds: float):
         method.time_limit = seconds
         return method
     return mark
+
+
+def rounds(default: int) -> int:
+    """How often a test that repeats itself does so; the long run sets it."""
+    return int(os.environ.get("RPIC_TEST_ROUNDS", default))
+
+
+def seconds(default: float) -> float:
+    """Likewise, how long a test lasts that has no rounds."""
+    return float(os.environ.get("RPIC_TEST_SECONDS", default))
+
+
+def tell(**figures) -> None:
+    """What a test has counted or measured: printed, and a line of JSON for the long run."""
+    line = json.dumps(figures)
+    print(line, flush=True)
+    if "RPIC_TEST_REPORT" in os.environ:
+        with open(os.environ["RPIC_TEST_REPORT"], "a", encoding="ascii") as report:
+            report.write(line + "\n")
 
 
 def wait_for(predicate, timeout: float, what: str):
@@ -81,9 +102,10 @@ def free_port() -> int:
     raise AssertionError("no free port found in 100 attempts")
 
 
-def is_listening(port: int) -> bool:
-    """Reads the kernel's table: a connection only to see would itself be an event at the master."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+def is_listening(port: int, pid: int | str = "self") -> bool:
+    """Reads the kernel's table, that of the network of this process or another: a connection only
+    to see would itself be an event at the master."""
+    for table in (f"/proc/{pid}/net/tcp", f"/proc/{pid}/net/tcp6"):
         with contextlib.suppress(FileNotFoundError), open(table, encoding="ascii") as lines:
             for line in list(lines)[1:]:
                 fields = line.split()
@@ -92,49 +114,19 @@ def is_listening(port: int) -> bool:
     return False
 
 
-def processes_with_environment(entry: str) -> list:
-    """(pid, command line) of every process, apart from this one, started with this NAME=VALUE."""
-    found = []
-    for folder in pathlib.Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        except OSError:  # it ended, or it is somebody else's
-            continue
-        if entry.encode() in environment and command:
-            found.append((int(folder.name), command))
-    return found
-
-
-def all_processes() -> list:
-    """(pid, command line) of every process."""
-    found = []
-    for folder in pathlib.Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if folder.name.isdigit():
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-                found.append((int(folder.name), command.decode(errors="replace").strip()))
-    return found
-
-
-def kill_quietly(pid: int, how: int = signal.SIGKILL) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, how)
-
-
 class Program:
     """One started program; its standard output and error go to a log file."""
 
-    def __init__(self, name: str, command: list, log_file: pathlib.Path, env: dict):
+    def __init__(self, name: str, command: list, log_file: pathlib.Path, env: dict,
+                 errors: int | None = None):
         self.name = name
         self.command = command
         self.log_file = log_file
         self.end_was_expected = False
         with open(log_file, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT, env=env,
+                                            stderr=subprocess.STDOUT if errors is None else errors,
+                                            env=env,
                                             start_new_session=True)
         self.pid = self.process.pid
 
@@ -213,6 +205,9 @@ class Cluster:
         self.adopted: set = set()
         self.runs: list = []
         self.key_file = self.folder / "join-key"
+        self.bind = "127.0.0.1"
+        self.prefixes: dict = {}  # program -> words to start it with, such as prlimit's
+        self.errors: dict = {}    # name -> descriptor of its standard error, instead of its log
 
     # ------------------------------------------------------------------------------------ programs
 
@@ -229,22 +224,29 @@ class Cluster:
         env.update(extra or {})
         return env
 
+    def command(self, name: str, program: str, args: tuple) -> list:
+        """The words that start a program; name: whose it is, or the program's own."""
+        words = [*self.prefixes.get(program, []), self.bin / program, *args]
+        return [str(word) for word in words]
+
     def start(self, program: str, *args, name: str | None = None,
               env: dict | None = None) -> Program:
         """Starts any of the programs with just these arguments."""
         name = name or program
         log = self.logs / f"{len(self.programs) + 1:02}-{name}.log"
-        command = [str(self.bin / program)] + [str(argument) for argument in args]
-        self.programs.append(Program(name, command, log, self.environment(env)))
+        command = self.command(name, program, args)
+        self.programs.append(Program(name, command, log, self.environment(env),
+                                     self.errors.get(name)))
         return self.programs[-1]
 
     def run(self, program: str, *args, stdin: str | None = None, env: dict | None = None,
             timeout: float = 20) -> subprocess.CompletedProcess:
         """Runs any of the programs to its end."""
-        command = [str(self.bin / program)] + [str(argument) for argument in args]
+        command = self.command(program, program, args)
         result = subprocess.run(command, input=stdin or "", capture_output=True, text=True,
                                 env=self.environment(env), timeout=timeout, check=False)
-        self.note(" ".join([program, *command[1:], "->", str(result.returncode)]), result)
+        words = [program, *[str(argument) for argument in args], "->", str(result.returncode)]
+        self.note(" ".join(words), result)
         return result
 
     def note(self, what: str, result: subprocess.CompletedProcess) -> None:
@@ -258,14 +260,14 @@ class Cluster:
     def start_master(self, *args, port: int | None = None, plain: bool = False,
                      env: dict | None = None) -> Program:
         """Starts the master (again, on the port that it had) and waits until it answers."""
-        arguments = ["--state-dir", self.master_state, "--bind", "127.0.0.1"]
+        arguments = ["--state-dir", self.master_state, "--bind", self.bind]
         arguments += ["--plain"] if plain else []
         for _ in range(5):
             self.port = port or self.port or free_port()
             self.master = self.start("rpicluster-master", *arguments, "--port", self.port, *args,
                                      name="master", env=env)
-            wait_for(lambda: is_listening(self.port) or not self.master.alive(), 10,
-                     "the master listens")
+            wait_for(lambda: is_listening(self.port, self.master.pid) or not self.master.alive(),
+                     10, "the master listens")
             if self.master.alive():
                 wait_for(lambda: self.cli_ok("status"), 10, "the master answers")
                 return self.master
@@ -279,11 +281,14 @@ class Cluster:
     def restart_master(self, *args, plain: bool = False) -> Program:
         return self.start_master(*args, port=self.port, plain=plain)
 
+    def master_address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
     def start_slave(self, name: str, *args, role: str = "basic", master: str | None = None,
                     key_file: pathlib.Path | None = None, env: dict | None = None) -> Program:
         """A slave with a state directory of its own, which a later slave of that name reuses."""
         return self.start("rpicluster-slave", "--state-dir", self.slave_state(name), "--name", name,
-                          "--role", role, "--master", master or f"127.0.0.1:{self.port}",
+                          "--role", role, "--master", master or self.master_address(),
                           "--key-file", key_file or self.join_key_file(), *args, name=name, env=env)
 
     def start_worker(self, name: str, *args, cpus: float = 2, **keywords) -> Program:
@@ -475,9 +480,10 @@ class SystemTest(unittest.TestCase):
     """Base of the tests: self.cluster, empty and not started."""
 
     maxDiff = None
+    cluster_type = Cluster
 
     def setUp(self):
-        self.cluster = Cluster()
+        self.cluster = self.cluster_type()
         self.addCleanup(self.cluster.close)
 
     def assert_one_line(self, text: str, *words: str) -> None:

@@ -18,8 +18,8 @@ import os
 import pathlib
 import unittest
 
-from cluster import (CliFailed, Program, SystemTest, all_processes, kill_quietly,
-                     processes_with_environment, wait_for)
+from cluster import CliFailed, Program, SystemTest, wait_for
+from processes import all_processes, kill_quietly, processes_with_environment
 
 ENDED = ("done", "failed", "cancelled")
 BIG_EVERY = 7  # each task with such an index prints more than fits beside a report

@@ -1,15 +1,18 @@
-"""A TCP relay in front of a port: a network whose cable a test can pull."""
+"""A TCP relay in front of a port: a network whose cable a test can pull, or a slow one."""
 
 from __future__ import annotations
 
+import collections
 import select
 import socket
 import threading
+import time
 
 
 class Relay:
     """Counts connections. While `dead` is set nothing passes: no byte, no close, as if the cable
-    were out. Connections that were open at that time stay dead for ever."""
+    were out. Connections that were open at that time stay dead for ever. What comes, ends too, is
+    passed on `delay` seconds later, in order."""
 
     def __init__(self, port: int):
         self.target = ("127.0.0.1", port)
@@ -19,6 +22,8 @@ class Relay:
         self.pairs: dict = {}
         self.sleeping: set = set()
         self.dead = False
+        self.delay = 0.0
+        self.held: collections.deque = collections.deque()  # (due, from, data); no data: its end
         self.wake, self.waker = socket.socketpair()
         self.stopping = False
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -44,12 +49,17 @@ class Relay:
             # The time limit lets a change of `dead` be seen.
             sources = [self.wake]
             if not self.dead:
-                sources += [self.listener, *(set(self.pairs) - self.sleeping)]
-            for ready in select.select(sources, [], [], 0.05)[0]:
+                ended = {source for _, source, data in self.held if not data}
+                sources += [self.listener, *(set(self.pairs) - self.sleeping - ended)]
+            for ready in select.select(sources, [], [], 0.01 if self.held else 0.05)[0]:
                 if ready is self.listener:
                     self.accept()
                 elif ready in self.pairs:
-                    self.forward(ready)
+                    self.receive(ready)
+            while self.held and self.held[0][0] <= time.monotonic():
+                _, source, data = self.held.popleft()
+                if source in self.pairs and not self.dead:
+                    self.forward(source, data)
 
     def accept(self) -> None:
         near, _ = self.listener.accept()
@@ -61,9 +71,20 @@ class Relay:
             return
         self.pairs[near], self.pairs[far] = far, near
 
-    def forward(self, source: socket.socket) -> None:
+    def receive(self, source: socket.socket) -> None:
         try:
             data = source.recv(65536)
+        except OSError:
+            data = b""
+        if self.delay > 0 or self.held:
+            # Never before what came earlier, also if the delay was made shorter since then.
+            earliest = self.held[-1][0] if self.held else 0.0
+            self.held.append((max(earliest, time.monotonic() + self.delay), source, data))
+        else:
+            self.forward(source, data)
+
+    def forward(self, source: socket.socket, data: bytes) -> None:
+        try:
             if data:
                 self.pairs[source].sendall(data)
         except OSError:

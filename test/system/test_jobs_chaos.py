@@ -87,8 +87,11 @@ class Chaos(FaultTest):
         for job, count in self.jobs.items():
             self.audit(job, range(1, count + 1))
         self.audit_ledger()
+        # A runner that is killed before it has forgotten an end which the master has acknowledged
+        # tells it again: at most the last one of each slot.
         counters = self.counters()
-        self.assertEqual(counters["unknown_attempts"], 0, counters)
+        killed = sum("runner" in kind for kind in faults)
+        self.assertLessEqual(counters["unknown_attempts"], 2 * killed, counters)
 
     @time_limit(120)
     def test_random_kills(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from cluster import SystemTest, time_limit, wait_for
@@ -178,6 +179,13 @@ class Map(SystemTest):
         self.assertEqual(self.map_lines("echo $RPIC_TASK", "--array", "3-5"), ["3", "4", "5"])
         self.assertEqual(self.map_lines("--each-line", path, "echo {}"), ["p", "q"])
 
+    def test_marks_of_an_array_are_the_index(self):
+        self.assertEqual(self.map_lines("echo {}-{.}-{#}-$RPIC_ITEM", "--array", "3-5"),
+                         ["3-3-3-3", "4-4-4-4", "5-5-5-5"])
+        self.assertEqual(self.map_lines("--array", "7", "--", "echo", "x{}"), ["x7"])
+        # An array has nothing to add at the end.
+        self.assertEqual(self.map_lines("echo y", "--array", "1-2"), ["y", "y"])
+
     def test_no_items_is_nothing_to_do(self):
         result = self.cluster.cli("map", "echo {}", ":::")
         self.assertEqual((result.returncode, result.stdout), (0, ""))
@@ -248,3 +256,48 @@ class Map(SystemTest):
         value = self.cluster.cli_json("map", "echo {}", ":::", "x", "y")
         self.assertEqual(value["job"]["tasks"]["done"], 2)
         self.assertEqual([task["index"] for task in value["tasks"]], [1, 2])
+
+    def test_json_lines_come_as_tasks_end(self):
+        """What programs read: the job, each task with its output and its files at home, the job."""
+        go = self.cluster.folder / "go"
+        home = self.cluster.folder / "home"
+        process = self.cluster.started_cli(
+            "-o", "jsonl", "map", "--out", "made-*", "--to", home,
+            f"test {{}} = quick || while [ ! -e {go} ]; do sleep 0.1; done; "
+            "echo out {}; echo err {} >&2; touch made-{}; test {} = quick", ":::", "slow", "quick")
+        first = json.loads(process.stdout.readline())
+        self.assertEqual(first["job"]["id"], "1")
+        quick = json.loads(process.stdout.readline())
+        self.assertEqual((quick["task"]["index"], quick["task"]["state"]), (2, "done"))
+        self.assertEqual((quick["stdout"], quick["stderr"]), ("out quick\n", "err quick\n"))
+        self.assertEqual([path.name for path in home.glob("made-*")], ["made-quick"])
+        go.touch()
+        out, errors = process.communicate(timeout=20)
+        slow, last = map(json.loads, out.splitlines())
+        self.assertEqual((slow["task"]["state"], slow["stdout"]), ("failed", "out slow\n"))
+        self.assertEqual(sorted(path.name for path in home.glob("made-*")),
+                         ["made-quick", "made-slow"])
+        self.assertEqual((last["job"]["state"], process.returncode, errors), ("failed", 1, b""))
+
+    def test_json_lines_of_run(self):
+        lines = self.cluster.cli_bytes("-o", "jsonl", "run", "--", "printf", "x\\377\\ny")
+        first, task, last = map(json.loads, lines.stdout.splitlines())
+        self.assertIn(first["job"]["state"], ("queued", "running"))
+        self.assertEqual(last["job"]["state"], "done")
+        self.assertEqual((task["task"]["exit_code"], task["stdout"], task["stderr"]),
+                         (0, "x\ufffd\ny", ""))
+        again = self.cluster.cli("-o", "jsonl", "attach", "1").stdout.splitlines()
+        self.assertEqual([list(json.loads(line)) for line in again],
+                         [["job"], ["task", "stdout", "stderr"], ["job"]])
+
+    def test_json_lines_do_not_hold_all_of_a_long_output(self):
+        """The rest is in the logs, and the line says that there is more."""
+        done = self.cluster.cli_bytes("-o", "jsonl", "run", "--", "head", "-c", "5000000",
+                                      "/dev/zero")
+        task = json.loads(done.stdout.splitlines()[1])
+        self.assertEqual((len(task["stdout"]), task["cut"]), (4 * 1024 * 1024, True))
+
+    def test_files_come_into_the_folder_of_to(self):
+        home = self.cluster.folder / "home"
+        self.cluster.cli_ok("run", "--out", "made", "--to", home, "--", "touch", "made")
+        self.assertTrue((home / "made").exists())

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import time
 
-from cluster import SystemTest, all_processes, kill_quietly, wait_for
+from cluster import SystemTest, wait_for
+from processes import all_processes, kill_quietly
 
 
 class Run(SystemTest):

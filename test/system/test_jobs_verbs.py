@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import select
+import subprocess
+import termios
 
 from cluster import SystemTest, wait_for
 
@@ -166,6 +171,23 @@ class Looking(SystemTest):
         self.assertEqual([told["id"] for told in value["jobs"]], [job])
         node = self.cluster.nodes()["pi1"]
         self.assertEqual(node["running_tasks"], 1)
+
+    def test_top_on_a_terminal_ends_with_q(self):
+        controller, terminal = pty.openpty()
+        before = termios.tcgetattr(terminal)
+        command = [str(self.cluster.bin / "rpicluster"), "--state-dir",
+                   str(self.cluster.master_state), "top"]
+        with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal,
+                              env=self.cluster.environment({"TERM": "xterm"})) as process:
+            text = b""
+            while b"pi1" not in text:
+                self.assertTrue(select.select([controller], [], [], 10)[0], text)
+                text += os.read(controller, 4096)
+            os.write(controller, b"xq")
+            self.assertEqual(process.wait(10), 0)
+        self.assertEqual(termios.tcgetattr(terminal), before)
+        os.close(terminal)
+        os.close(controller)
 
 
 class Changing(SystemTest):

@@ -159,6 +159,7 @@ TEST_CASE("job file: errors name the place", "[jobfile]") {
     CHECK(error("") == "film.toml: there is no job in it: expected [[job]]");
     CHECK(error("job = ['x']").find("a table of options") != std::string::npos);
     CHECK(error("[\\a]").find("film.toml: not TOML") == 0);  // once an assertion of the library
+    CHECK(error("a = \xEF\xBA\xBF").find("film.toml:1: not TOML") == 0);  // once beyond its reach
     CHECK(error("a\nb").substr(0, 21) == "film.toml:1: not TOML");
     CHECK(error("{\n\"job\": [}").substr(0, 21) == "film.toml:2: not JSON");
     CHECK(error("{} x").find("not JSON") != std::string::npos);

@@ -130,6 +130,9 @@ TEST_CASE("map takes one word as a line for sh and several as a command", "[cli]
     const auto behind = map({"work {}", "--each-line", "list", "--keep-order"});
     CHECK(behind.each_line == "list");
     CHECK(behind.keep_order);
+    CHECK(behind.to == ".");
+    CHECK(map({"--to", "results", "work {}", ":::", "a"}).to == "results");
+    CHECK_THROWS_AS(map({"--to", "", "work {}", ":::", "a"}), UsageError);
     CHECK(map({"--array", "1-5", "work $RPIC_TASK"}).spec.command.back() == "work $RPIC_TASK");
     CHECK(map({"echo {}", ":::"}).has_items);
 }

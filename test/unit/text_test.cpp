@@ -1,6 +1,7 @@
 #include "common/text.hpp"
 
 #include <catch2/catch.hpp>
+#include <ctime>
 #include <string>
 
 #include "common/limits.hpp"
@@ -133,6 +134,10 @@ TEST_CASE("the nearest word") {
     CHECK(nearest("--label", words) == "--label");
     CHECK(nearest("--quite-different", words).empty());
     CHECK(nearest("", words).empty());
+    // A long line of a file is near nothing, which must not take seconds to find out.
+    const auto begun = std::clock();
+    CHECK(nearest(std::string(64 << 20, 'x'), words).empty());
+    CHECK(std::clock() - begun < CLOCKS_PER_SEC / 2);
     CHECK(nearest("x", {}).empty());
     CHECK(nearest(std::string(100'000, 'x'), {"port"}).empty());
 }
@@ -163,7 +168,8 @@ TEST_CASE("host and port") {
          {"",          ":",      ":80",        "pi4:",     "pi4:0",   "pi4:65536",
           "pi4:-1",    "pi4:+1", "pi4:8a",     "pi4: 80",  "pi4:80 ", "[]",
           "[]:80",     "[::1",   "[::1]80",    "[::1]:",   "[::1]:0", "[::1]:80:90",
-          "[::1]x:80", "a b",    "http://pi4", "user@pi4", "pi4\n",   "pi4:99999999999999999999"}) {
+          "[::1]x:80", "a b",    "http://pi4", "user@pi4", "pi4\n",   "pi4:99999999999999999999",
+          "]:[8::10",  "[a[b]"}) {
         INFO(wrong);
         CHECK(parsed(wrong) == "nothing");
     }

@@ -97,6 +97,19 @@ TEST_CASE("a request may be cut anywhere", "[web]") {
     }
 }
 
+TEST_CASE("empty lines before a request are forgiven however they come", "[web]") {
+    const std::string text = "\r\n\r\n\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (std::size_t cut = 0; cut < text.size(); ++cut) {
+        RequestReader reader;
+        std::string bytes = text.substr(0, cut);
+        CHECK_FALSE(reader.next(bytes));
+        bytes += text.substr(cut);
+        const auto request = reader.next(bytes);
+        REQUIRE(request);
+        CHECK(request->path == "/a");
+    }
+}
+
 TEST_CASE("what is no request", "[web]") {
     CHECK(status_of("GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200);
     CHECK(status_of("\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200);

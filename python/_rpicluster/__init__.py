@@ -1,0 +1,1 @@
+"""Parts of the module rpicluster, which is what programs import."""

@@ -1,0 +1,248 @@
+#include "test/sim/audit.hpp"
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "test/sim/trace.hpp"
+
+namespace rpic::sim {
+
+namespace {
+
+void must(bool holds, Kind kind, const std::string& text) {
+    if (!holds) throw Violation(kind, text);
+}
+
+std::string task_name(JobId job, std::int64_t index) {
+    return "task " + std::to_string(job) + "." + std::to_string(index);
+}
+
+std::string job_name(JobId job) {
+    return "job " + std::to_string(job);
+}
+
+Position position_of(const JobStatus& status, std::int64_t index) {
+    return (index - status.first) / status.step;
+}
+
+const LiveAttempt* live_in(const TaskRecord* record, std::int64_t number) {
+    if (record == nullptr) return nullptr;
+    for (const auto& live : record->live)
+        if (live.number == number) return &live;
+    return nullptr;
+}
+
+Holding holding_of(const NodeJob& job) {
+    return {milli_cpus(job.cpus), job.memory_bytes, job.resources};
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------- clients
+
+void Audit::submit_acknowledged(const std::string& key, JobId job) {
+    const auto [known, fresh] = submits_.try_emplace(key, job);
+    must(known->second == job, Kind::submitted_twice,
+         "the submit " + key + " was answered with job " + std::to_string(known->second) +
+             " and with job " + std::to_string(job));
+    acknowledged_.insert(job);
+    const auto* entry = store_.job(job);
+    must(entry != nullptr && entry->spec->idempotency_key == key, Kind::lost,
+         job_name(job) + " was acknowledged, but is not on disk");
+}
+
+void Audit::cancel_acknowledged(JobId job, std::optional<std::int64_t> index, int age) {
+    if (age != age_of(job)) return;
+    if (index)
+        cancelled_tasks_.insert({job, *index});
+    else
+        cancelled_.insert(job);
+}
+
+void Audit::taken_up_again(JobId job) {
+    ++ages_[job];
+    cancelled_.erase(job);
+    std::erase_if(cancelled_tasks_, [&](const TaskId& task) { return task.first == job; });
+}
+
+int Audit::age_of(JobId job) const {
+    const auto found = ages_.find(job);
+    return found == ages_.end() ? 0 : found->second;
+}
+
+// ------------------------------------------------------------------------------------- the master
+
+void Audit::master_started() const {
+    for (const auto id : acknowledged_)
+        must(store_.job(id) != nullptr, Kind::lost, job_name(id) + " was acknowledged and is gone");
+    for (const auto id : cancelled_) {
+        const auto& status = store_.job(id)->status;
+        must(status.cancelled || status.ended, Kind::lost,
+             "that " + job_name(id) + " was cancelled is forgotten");
+    }
+    for (const auto& [id, index] : cancelled_tasks_) {
+        const auto& status = store_.job(id)->status;
+        const auto position = position_of(status, index);
+        const auto* record = store_.task(id, position);
+        must(status.cancelled || status.ended || store_.result(id, position) != nullptr ||
+                 (record != nullptr && record->cancelled),
+             Kind::lost, "that " + task_name(id, index) + " was cancelled is forgotten");
+    }
+}
+
+void Audit::job_recorded(const JobStatus& status, const JobSpec& spec) const {
+    must(store_.job(status.id) == nullptr, Kind::reused,
+         "the id of " + job_name(status.id) + " is given a second time");
+    for (const auto& [id, entry] : store_.jobs())
+        must(entry.spec->idempotency_key != spec.idempotency_key, Kind::submitted_twice,
+             "the submit " + spec.idempotency_key + " makes " + job_name(id) + " and " +
+                 job_name(status.id));
+}
+
+/// With its first attempt a job has begun: what it had to wait for is over then.
+void Audit::task_recorded(const TaskRecord& record) {
+    if (record.live.empty() || !begun_.insert(record.job).second) return;
+    for (const auto& after : store_.job(record.job)->spec->after) {
+        const auto colon = after.find(':');
+        const auto root = std::stoll(colon == std::string::npos ? after : after.substr(colon + 1));
+        must(store_.job(root)->status.ended, Kind::disobeyed,
+             job_name(record.job) + " begins before " + job_name(root) + " has ended");
+    }
+}
+
+void Audit::start_ordered(const std::string& node_id, std::int64_t job, const TaskOrder& order) {
+    const AttemptKey key{job, order.task, order.attempt};
+    const auto* entry = store_.job(job);
+    must(entry != nullptr, Kind::unrecorded, name_of(key) + " is ordered, but its job is nowhere");
+    const auto& status = entry->status;
+    const auto* record = store_.task(job, position_of(status, order.task));
+    const auto* live = live_in(record, order.attempt);
+    must(live != nullptr && live->node == node_id, Kind::unrecorded,
+         name_of(key) + " is ordered, but that is not on disk");
+    must(record->live.size() <= limits::live_attempts, Kind::overlap,
+         task_name(job, order.task) + " has too many attempts");
+    must(ordered_.insert(key).second, Kind::reused, name_of(key) + " is ordered a second time");
+    must(!status.cancelled && !record->cancelled && !cancelled_.contains(job) &&
+             !cancelled_tasks_.contains({job, order.task}),
+         Kind::disobeyed, name_of(key) + " is ordered, but was cancelled");
+    must(!status.held, Kind::disobeyed, name_of(key) + " is ordered, but its job is held");
+    const auto* node = store_.node(node_id);
+    must(!entry->spec->on_each.empty() || (!node->draining && node->quarantine.empty()),
+         Kind::disobeyed, name_of(key) + " is ordered from a node that gets no work");
+}
+
+void Audit::forgetting_allowed(const AttemptKey& key, const std::string& why) const {
+    const auto* entry = store_.job(key.job);
+    if (entry == nullptr) return;
+    const auto* record = store_.task(key.job, position_of(entry->status, key.task));
+    must(live_in(record, key.attempt) == nullptr, Kind::lost,
+         name_of(key) + " may be forgotten (" + why + "), but the master's disk counts on it");
+}
+
+void Audit::result_recorded(const TaskResult& result, const std::string& output) {
+    const auto& entry = *store_.job(result.job);
+    const auto index = entry.status.first + result.position * entry.status.step;
+    const AttemptKey key{result.job, index, result.attempt};
+    const auto name = task_name(result.job, index);
+    must(!store_.has_final_result({result.job, result.position}), Kind::recorded_twice,
+         name + " has a second result");
+    if (result.state == "done") {
+        const auto truth = truths_.find(key);
+        must(truth != truths_.end() && truth->second.success, Kind::recorded_twice,
+             name_of(key) + " is recorded as done, but never was");
+        must(truth->second.output == output || truth->second.output == result.output_blob,
+             Kind::lost, "the output of " + name_of(key) + " is not what it printed");
+    } else if (result.state == "failed" && result.reason.starts_with("poison")) {
+        const auto deaths = deaths_.find({result.job, index});
+        must(deaths != deaths_.end() && deaths->second >= limits::poison_deaths, Kind::disobeyed,
+             name + " is called poison too early");
+    } else if (result.state == "failed") {
+        const auto failures = failures_.find({result.job, index});
+        must(failures != failures_.end() && failures->second > entry.spec->retries, Kind::disobeyed,
+             name + " has failed before its retries were used: " + result.reason);
+    }
+}
+
+void Audit::look_at_books(const Jobs& jobs) const {
+    for (const auto& [id, worker] : jobs.workers()) {
+        Needs sum;
+        std::size_t ahead = 0;
+        std::int64_t retracting = 0;
+        for (const auto& [attempt, held] : worker.attempts) {
+            ahead += held.ahead;
+            retracting += held.retracting;
+            if (held.ahead) continue;
+            sum.cpus_milli += held.needs.cpus_milli;
+            sum.memory_bytes += held.needs.memory_bytes;
+        }
+        must(sum.cpus_milli == worker.used.cpus_milli &&
+                 sum.memory_bytes == worker.used.memory_bytes && ahead == worker.ahead.size() &&
+                 retracting == worker.retracting,
+             Kind::oversubscribed, "the master's books of node " + id + " are wrong");
+    }
+}
+
+// -------------------------------------------------------------------------------------- the nodes
+
+void Audit::process_began(int board, const Holding& room, const AttemptKey& key,
+                          const NodeJob& job) {
+    must(ordered_.contains(key), Kind::unrecorded, name_of(key) + " runs, but was never ordered");
+    must(began_.insert(key).second, Kind::reused, name_of(key) + " runs a second time");
+    must(++running_[{key.job, key.task}] == 1 || job.stop_after_seconds == 0, Kind::overlap,
+         name_of(key) + " begins while another attempt of its task runs");
+    auto& load = loads_[board];
+    const auto needs = holding_of(job);
+    load.milli_cpus += needs.milli_cpus;
+    load.memory_bytes += needs.memory_bytes;
+    bool fits = load.milli_cpus <= room.milli_cpus && load.memory_bytes <= room.memory_bytes;
+    for (const auto& [name, count] : needs.resources)
+        fits = fits && (load.resources[name] += count) <= room.resources.at(name);
+    must(fits, Kind::oversubscribed,
+         name_of(key) + " begins on board " + std::to_string(board) + ", which has no room for it");
+}
+
+void Audit::process_ended(int board, const AttemptKey& key, const NodeJob& job) {
+    --running_[{key.job, key.task}];
+    auto& load = loads_[board];
+    const auto needs = holding_of(job);
+    load.milli_cpus -= needs.milli_cpus;
+    load.memory_bytes -= needs.memory_bytes;
+    for (const auto& [name, count] : needs.resources) load.resources[name] -= count;
+}
+
+void Audit::ended(const AttemptReport& report, const std::string& output) {
+    const auto& outcome = report.outcome;
+    const bool success = outcome == "exited" && report.exit_code == 0;
+    truths_[report.key] = {success, output};
+    const bool counts = outcome == "signalled" || outcome == "time_limit" || outcome == "memory" ||
+                        outcome == "cannot_execute" || outcome == "not_found" ||
+                        (outcome == "exited" && !success);
+    if (counts) ++failures_[{report.key.job, report.key.task}];
+}
+
+// ---------------------------------------------------------------------------------------- the end
+
+void Audit::all_is_over() const {
+    for (const auto& [key, id] : submits_) {
+        const auto* entry = store_.job(id);
+        must(entry != nullptr && entry->status.ended, Kind::stuck, job_name(id) + " has not ended");
+        const auto& status = entry->status;
+        if (status.cancelled || status.rest_cancelled) continue;
+        for (Position position = 0; position < status.size; ++position)
+            must(store_.result(id, position) != nullptr, Kind::lost,
+                 task_name(id, status.first + position * status.step) + " has no result");
+    }
+    must(store_.jobs().size() == submits_.size(), Kind::submitted_twice,
+         "there are " + std::to_string(store_.jobs().size()) + " jobs, but only " +
+             std::to_string(submits_.size()) + " submits");
+}
+
+bool Audit::books_are_empty(const Jobs& jobs) {
+    return std::all_of(jobs.workers().begin(), jobs.workers().end(), [](const auto& entry) {
+        const auto& worker = entry.second;
+        return worker.attempts.empty() && worker.detached.empty() && worker.used.cpus_milli == 0 &&
+               worker.used.memory_bytes == 0;
+    });
+}
+
+}  // namespace rpic::sim

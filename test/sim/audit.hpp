@@ -1,0 +1,101 @@
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+
+#include "master/core/jobs.hpp"
+#include "slave/core/attempt_slots.hpp"
+#include "test/sim/model_store.hpp"
+
+namespace rpic::sim {
+
+/// What must never happen.
+enum class Kind {
+    lost,            // something acknowledged, or an end that a node had written down
+    recorded_twice,  // a task has a second result, or one that is not true
+    overlap,         // two attempts of a task run at once under `stop`
+    oversubscribed,  // more runs on a node than it has room for, or the books are wrong
+    reused,          // the number of an attempt, or the id of a job
+    submitted_twice,
+    unrecorded,   // an order whose record is not on disk
+    disobeyed,    // what a user said (cancel, hold, drain, after, retries) does not count
+    left_behind,  // a task that nobody wants goes on, or something is held for ever
+    stuck,        // a job never ends
+    crashed,      // a program would have ended with an exception
+};
+inline constexpr std::array kind_names = {
+    "lost",       "recorded_twice", "overlaps",    "oversubscribed", "reused", "submitted_twice",
+    "unrecorded", "disobeyed",      "left_behind", "stuck",          "crashed"};
+
+class Violation : public std::runtime_error {
+  public:
+    Violation(Kind what, const std::string& text) : std::runtime_error(text), kind(what) {}
+    Kind kind;
+};
+
+/// The one who sees everything: processes, disks and messages at once. It remembers what was
+/// promised to whom and throws a Violation as soon as something is not as it must be.
+class Audit {
+  public:
+    explicit Audit(const ModelStore& store) : store_(store) {}
+
+    // Clients. `key` is that of the submit.
+    void submit_acknowledged(const std::string& key, JobId job);
+    /// `age` is what age_of() told when the master decided.
+    void cancel_acknowledged(JobId job, std::optional<std::int64_t> index, int age);
+    /// A user wants it to run again: what was said before does not count.
+    void taken_up_again(JobId job);
+    /// How often that was.
+    int age_of(JobId job) const;
+
+    // The master, once what it decided is on disk.
+    void master_started() const;
+    void job_recorded(const JobStatus& status, const JobSpec& spec) const;
+    void task_recorded(const TaskRecord& record);
+    void start_ordered(const std::string& node_id, std::int64_t job, const TaskOrder& order);
+    void forgetting_allowed(const AttemptKey& key, const std::string& why) const;
+    void result_recorded(const TaskResult& result, const std::string& output);
+    void look_at_books(const Jobs& jobs) const;
+
+    // The nodes.
+    void process_began(int board, const Holding& room, const AttemptKey& key, const NodeJob& job);
+    void process_ended(int board, const AttemptKey& key, const NodeJob& job);
+    void ended(const AttemptReport& report, const std::string& output);
+    /// It died with its node or runner, or the node could not run it.
+    void died(const AttemptKey& key) { ++deaths_[{key.job, key.task}]; }
+
+    // The end.
+    void all_is_over() const;
+    /// The master has counted all that ran out again.
+    static bool books_are_empty(const Jobs& jobs);
+
+    std::int64_t attempts_started() const { return static_cast<std::int64_t>(began_.size()); }
+    const std::map<std::string, JobId>& submits() const { return submits_; }
+
+  private:
+    using TaskId = std::pair<JobId, std::int64_t>;  // with its index
+    struct Truth {
+        bool success = false;
+        std::string output;
+    };
+    const ModelStore& store_;
+    std::map<std::string, JobId> submits_;
+    std::set<JobId> acknowledged_;
+    std::set<JobId> cancelled_;
+    std::set<TaskId> cancelled_tasks_;
+    std::map<JobId, int> ages_;
+    std::set<JobId> begun_;  // jobs of which an attempt was ever ordered
+    std::set<AttemptKey> ordered_;
+    std::set<AttemptKey> began_;
+    std::map<TaskId, int> running_;
+    std::map<int, Holding> loads_;  // by board
+    std::map<AttemptKey, Truth> truths_;
+    std::map<TaskId, int> failures_;  // ends that count against --retries
+    std::map<TaskId, int> deaths_;
+};
+
+}  // namespace rpic::sim

@@ -1,0 +1,95 @@
+#include "test/sim/model_store.hpp"
+
+namespace rpic::sim {
+
+namespace {
+
+template <class Map, class Key>
+auto* find_in(Map& map, const Key& key) {
+    const auto found = map.find(key);
+    return found == map.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+void ModelStore::apply(const StoreBatch& batch, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i)
+        std::visit([this](const auto& operation) { take(operation); }, batch[i]);
+}
+
+void ModelStore::take(const PutJob& put) {
+    on_job(put.status, *put.spec);
+    jobs_[put.status.id] = {put.status, put.spec};
+}
+
+void ModelStore::take(const DropJobs& drop) {
+    for (const auto id : drop.ids) jobs_.erase(id);
+}
+
+void ModelStore::take(const PutTask& put) {
+    on_task(put.record);
+    tasks_[{put.record.job, put.record.position}] = put.record;
+}
+
+void ModelStore::take(const PutResult& put) {
+    on_result(put.result, put.output);
+    const TaskId task{put.result.job, put.result.position};
+    may_end_again_.erase(task);
+    results_[task] = put.result;
+}
+
+void ModelStore::take(const SetMeta& set) {
+    if (set.name == meta_next_job) next_job_ = set.value;
+}
+
+StoreContents ModelStore::load() const {
+    StoreContents contents;
+    contents.next_job = next_job_;
+    for (const auto& [identity, record] : keys_) contents.keys.push_back(record);
+    for (const auto& [id, record] : nodes_) contents.nodes.push_back(record);
+    for (const auto& [id, entry] : jobs_) {
+        StoredJob job;
+        job.status = entry.status;
+        job.spec = entry.spec;
+        const auto end = results_.lower_bound({id + 1, 0});
+        for (auto each = results_.lower_bound({id, 0}); !job.status.ended && each != end; ++each) {
+            job.ends.resize(static_cast<std::size_t>(each->first.second) + 1, EndState::none);
+            const auto state = *task_state(each->second.state);
+            job.ends.back() = state == TaskState::done     ? EndState::done
+                              : state == TaskState::failed ? EndState::failed
+                                                           : EndState::cancelled;
+            job.highest_attempt = std::max(job.highest_attempt, each->second.attempt);
+        }
+        contents.jobs.push_back(std::move(job));
+    }
+    for (const auto& [id, record] : tasks_) contents.tasks.push_back(record);
+    return contents;
+}
+
+const ModelStore::Entry* ModelStore::job(JobId id) const {
+    return find_in(jobs_, id);
+}
+
+const TaskRecord* ModelStore::task(JobId id, Position position) const {
+    return find_in(tasks_, TaskId{id, position});
+}
+
+const TaskResult* ModelStore::result(JobId id, Position position) const {
+    return find_in(results_, TaskId{id, position});
+}
+
+const NodeRecord* ModelStore::node(const std::string& id) const {
+    return find_in(nodes_, id);
+}
+
+std::vector<TaskState> ModelStore::states(JobId id) const {
+    std::vector<TaskState> states;
+    const auto* entry = job(id);
+    for (Position position = 0; entry != nullptr && position < entry->status.size; ++position) {
+        const auto* ended = result(id, position);
+        states.push_back(ended == nullptr ? TaskState::cancelled : *task_state(ended->state));
+    }
+    return states;
+}
+
+}  // namespace rpic::sim

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "test/sim/master.hpp"
+#include "test/sim/stage.hpp"
+
+namespace rpic::sim {
+
+/// Those who submit jobs and change their minds. What they send may be lost, and so may the answer:
+/// they ask again, a submit with the same idempotency key.
+class Users {
+  public:
+    Users(Stage& stage, Master& master, Policy policy)
+        : stage_(stage), master_(master), policy_(policy) {}
+
+    /// `endless`: tasks that run for minutes.
+    void submit_something(bool endless = false);
+    void change_something();
+    /// No node is drained or in quarantine and no job is held any more.
+    void let_all_go_on();
+    bool all_acknowledged() const { return open_.empty(); }
+    std::int64_t submits() const { return last_; }
+
+  private:
+    std::shared_ptr<JobSpec> make_spec();
+    void send(const std::string& key);
+    void change_job(int what, JobId job);
+    void change_node();
+    void retry(JobId job, bool cancelled_too);
+    std::optional<JobId> some_job();
+    bool lost() { return stage_.faults && stage_.random.chance(10); }
+
+    Stage& stage_;
+    Master& master_;
+    Policy policy_;
+    std::map<std::string, std::shared_ptr<const JobSpec>> open_;  // submits without an answer
+    std::int64_t last_ = 0;
+    int retries_ = 0;
+};
+
+}  // namespace rpic::sim

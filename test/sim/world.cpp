@@ -1,0 +1,300 @@
+#include "test/sim/world.hpp"
+
+namespace rpic::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// In peace every job has to end within this time.
+constexpr Duration patience = 30min;
+
+/// A task that the master does not want any more may go on for so long: the time to tell the node,
+/// and the grace before KILL.
+constexpr Duration orphan_time = 20s;
+
+enum Fault {
+    kill_slave,
+    kill_runner,
+    power_cut,
+    partition,
+    switch_off,  // of the network: a partition of all
+    slowness,
+    late_answers,
+    reset,
+    master_killed,
+    master_killed_in_commit,
+    master_power_cut,
+    master_disk_full,
+    fault_kinds
+};
+
+}  // namespace
+
+World::World(std::uint64_t seed, Policy policy, bool traced)
+    : stage_(seed), master_(stage_), users_(stage_, master_, policy) {
+    stage_.trace.wanted = traced;
+    stage_.network.on_up = [this](LinkId link, int board, Up& message) {
+        master_.on_up(link, board, message);
+    };
+    stage_.network.on_down = [this](LinkId link, int board, Down& message) {
+        boards_[static_cast<std::size_t>(board)].on_down(link, message);
+    };
+    stage_.store.on_result = [this](const TaskResult& result, const std::string& output) {
+        stage_.audit.result_recorded(result, output);
+    };
+    stage_.store.on_task = [this](const TaskRecord& record) { stage_.audit.task_recorded(record); };
+    stage_.store.on_job = [this](const JobStatus& status, const JobSpec& spec) {
+        stage_.audit.job_recorded(status, spec);
+    };
+    master_.on_death = [this] {
+        auto& random = stage_.random;
+        const bool long_time = random.chance(15);
+        const auto time = long_time ? random.between(20s, 110s) : random.between(100ms, 8s);
+        stage_.timeline.after(time, [this] {
+            if (!master_.up()) master_.start();
+        });
+    };
+    const auto count = stage_.random.pick(2, 4);
+    for (int index = 0; index < count; ++index) boards_.emplace_back(stage_, index, seed);
+}
+
+Outcome World::run() {
+    Outcome outcome;
+    try {
+        master_.start();
+        for (auto& board : boards_) board.power_on();
+        peace_ = stage_.random.between(40s, 240s);
+        if (stage_.random.chance(25)) plan_siege();
+        plan_users();
+        plan_faults();
+        stage_.timeline.at(peace_, [this] { make_peace(); });
+        look_for_orphans();
+        while (stage_.now() < peace_ + patience && !all_is_over()) stage_.timeline.step();
+        if (!all_is_over()) give_up();
+        stage_.audit.all_is_over();
+    } catch (const Violation& violation) {
+        outcome.kind = violation.kind;
+        outcome.violation = violation.what();
+    } catch (const std::exception& error) {
+        outcome.kind = Kind::crashed;
+        outcome.violation = error.what();
+    }
+    if (outcome.kind) stage_.trace.line("WRONG", outcome.violation);
+    outcome.trace = std::move(stage_.trace.text);
+    outcome.jobs = users_.submits();
+    outcome.attempts = stage_.audit.attempts_started();
+    outcome.faults = faults_;
+    outcome.passed = stage_.now();
+    return outcome;
+}
+
+/// A long task or two, and nodes that lose the master for about as long as leases last.
+void World::plan_siege() {
+    auto& random = stage_.random;
+    peace_ = std::max<Duration>(peace_, 200s);
+    for (auto count = random.pick(1, 2); count > 0; --count)
+        stage_.timeline.at(random.between(5s, 12s), [this] { users_.submit_something(true); });
+    for (auto count = random.pick(1, 2); count > 0; --count)
+        stage_.timeline.at(random.between(15s, 60s), [this] {
+            auto& board = some_board();
+            ++faults_;
+            if (stage_.random.chance(50)) return answer_late(board);
+            stage_.trace.line(board.facts().name, "is cut off");
+            const bool leases_end = stage_.random.chance(60);
+            cut(board, true, true,
+                leases_end ? stage_.random.between(70s, 160s) : stage_.random.between(22s, 60s));
+        });
+}
+
+void World::plan_users() {
+    auto& random = stage_.random;
+    for (auto count = random.pick(3, 8); count > 0; --count)
+        stage_.timeline.at(random.between(1s, peace_ * 3 / 4),
+                           [this] { users_.submit_something(); });
+    for (auto count = random.pick(0, 6); count > 0; --count)
+        stage_.timeline.at(random.between(5s, peace_), [this] { users_.change_something(); });
+}
+
+/// Each world has its own few kinds of trouble, so that some of them come in crowds.
+void World::plan_faults() {
+    auto& random = stage_.random;
+    std::vector<int> kinds;
+    for (int kind = 0; kind < fault_kinds; ++kind)
+        if (random.chance(45)) kinds.push_back(kind);
+    if (kinds.empty()) return;
+    for (auto count = random.pick(2, 14); count > 0; --count) {
+        const auto kind =
+            kinds[static_cast<std::size_t>(random.pick(0, static_cast<int>(kinds.size()) - 1))];
+        stage_.timeline.at(random.between(2s, peace_), [this, kind] {
+            if (stage_.faults) fault(kind);
+        });
+    }
+}
+
+Board& World::some_board() {
+    return boards_[static_cast<std::size_t>(
+        stage_.random.pick(0, static_cast<std::int64_t>(boards_.size()) - 1))];
+}
+
+// ------------------------------------------------------------------------------------------ faults
+
+void World::fault(int kind) {
+    auto& random = stage_.random;
+    auto& board = some_board();
+    ++faults_;
+    switch (kind) {
+        case kill_slave:
+            board.kill_slave();
+            stage_.timeline.after(
+                random.chance(80) ? random.between(50ms, 2s) : random.between(5s, 60s),
+                [&board] { board.start_slave(); });
+            break;
+        case kill_runner:
+            board.kill_runner();
+            break;
+        case power_cut:
+            board.power_off();
+            stage_.timeline.after(random.between(500ms, 60s), [&board] { board.power_on(); });
+            break;
+        case partition:
+            cut_off(board);
+            break;
+        case switch_off:
+            for (auto& each : boards_) cut_off(each);
+            break;
+        case slowness:
+            stage_.trace.line(board.facts().name, "everything to and from it is slow");
+            make_slow(board, random.between(50ms, 6s), random.between(50ms, 6s),
+                      random.between(1s, 30s));
+            break;
+        case late_answers:
+            answer_late(board);
+            break;
+        case reset:
+            for (const auto link : stage_.network.links_of(board.facts().index))
+                stage_.network.reset(link);
+            break;
+        default:
+            master_dies(kind);
+    }
+}
+
+void World::make_slow(Board& board, Duration up, Duration down, Duration time) {
+    const int index = board.facts().index;
+    stage_.network.slow_down(index, up, down);
+    stage_.timeline.after(time, [this, index] { stage_.network.slow_down(index, {}, {}); });
+}
+
+/// The node goes on to hear for a while from a master that does not hear it any more.
+void World::answer_late(Board& board) {
+    auto& random = stage_.random;
+    stage_.trace.line(board.facts().name, "hears everything late");
+    const auto time = random.between(15s, 25s);
+    make_slow(board, {}, random.between(8s, 14s), time);
+    stage_.timeline.after(time, [this, &board] {
+        if (!stage_.faults) return;
+        stage_.trace.line(board.facts().name, "is not heard any more");
+        cut(board, true, false, stage_.random.between(40s, 150s));
+    });
+}
+
+void World::cut_off(Board& board) {
+    auto& random = stage_.random;
+    const auto which = random.pick(1, 4);
+    stage_.trace.line(board.facts().name, which == 1   ? "is not heard any more"
+                                          : which == 2 ? "hears nothing any more"
+                                                       : "is cut off");
+    const auto length = random.pick(1, 10);
+    const auto time = length <= 3   ? random.between(100ms, 18s)
+                      : length <= 7 ? random.between(18s, 50s)
+                                    : random.between(50s, 160s);
+    cut(board, which != 2, which != 1, time);
+}
+
+void World::cut(Board& board, bool up, bool down, Duration time) {
+    const int index = board.facts().index;
+    stage_.network.cut(index, up, down);
+    stage_.timeline.after(time, [this, index, &board] {
+        if (!stage_.network.is_cut(index)) return;
+        stage_.trace.line(board.facts().name, "can be reached again");
+        stage_.network.heal(index);
+    });
+}
+
+void World::master_dies(int kind) {
+    if (!master_.up()) return;
+    if (kind == master_disk_full) {
+        master_.fail_next_commit();
+    } else if (kind == master_killed_in_commit) {
+        master_.die_in_next_commit();
+    } else {
+        master_.die(kind == master_power_cut ? Master::Death::no_power : Master::Death::killed);
+    }
+}
+
+void World::make_peace() {
+    stage_.trace.line("world", "no faults from now on");
+    stage_.faults = false;
+    master_.no_more_faults();
+    for (auto& board : boards_) {
+        stage_.network.heal(board.facts().index);
+        stage_.network.slow_down(board.facts().index, {}, {});
+        board.power_on();
+    }
+    if (!master_.up()) master_.start();
+    for (int round = 0; round < 360; ++round)
+        stage_.timeline.after(3s + 5s * round, [this] {
+            if (!master_.up()) master_.start();
+            for (auto& board : boards_) board.start_slave();
+            users_.let_all_go_on();
+        });
+}
+
+// ------------------------------------------------------------------------------------------- looks
+
+bool World::all_is_over() {
+    if (stage_.faults || !users_.all_acknowledged()) return false;
+    for (const auto& [key, job] : stage_.audit.submits()) {
+        const auto* entry = stage_.store.job(job);
+        if (entry == nullptr || !entry->status.ended) return false;
+    }
+    if (!master_.settled() || !Audit::books_are_empty(*master_.jobs())) return false;
+    for (const auto& board : boards_)
+        if (!board.empty()) return false;
+    return true;
+}
+
+void World::give_up() {
+    for (const auto& [key, job] : stage_.audit.submits())
+        if (const auto* entry = stage_.store.job(job); entry == nullptr || !entry->status.ended)
+            throw Violation(Kind::stuck, "job " + std::to_string(job) + " never ends");
+    if (!users_.all_acknowledged()) throw Violation(Kind::stuck, "a submit is never answered");
+    for (const auto& board : boards_)
+        if (!board.empty()) throw Violation(Kind::left_behind, board.what_is_left());
+    throw Violation(Kind::left_behind, "the master's books are never empty");
+}
+
+/// A process that the master does not want ends soon, as long as nothing keeps the two apart.
+void World::look_for_orphans() {
+    std::map<AttemptKey, Duration> unwanted;
+    for (auto& board : boards_) {
+        const auto calm = board.calm_since();
+        if (calm == Duration::max() || !master_.up()) continue;
+        const auto id = master_.node_of_key(board.node_key());
+        for (const auto& key : board.processes()) {
+            if (master_.wants(id, key)) continue;
+            const auto known = unwanted_since_.find(key);
+            const auto since = known == unwanted_since_.end() ? stage_.now() : known->second;
+            unwanted[key] = since;
+            if (stage_.now() - std::max(since, calm) > orphan_time)
+                throw Violation(Kind::left_behind, name_of(key) + " goes on on " +
+                                                       board.facts().name +
+                                                       ", though the master does not want it");
+        }
+    }
+    unwanted_since_ = std::move(unwanted);
+    stage_.timeline.after(2s, [this] { look_for_orphans(); });
+}
+
+}  // namespace rpic::sim
