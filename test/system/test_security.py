@@ -74,15 +74,29 @@ REFUSALS = {
         ("clients_refused", "join_refused", "requests_failed"),
         ("there is a last client and a last token",
          "a full cluster refuses new nodes and serves the known ones")),
+    # The webserver answers these itself, so the master has no counters for them.
+    "more than 32 requests of browsers": (
+        (),
+        ("test_api.Refusals.test_many_at_once_leave_room",
+         "events: only so many may watch",
+         "sessions end, and never become too many")),
+    "a browser that does not read": (
+        (),
+        ("test_api.Streams.test_who_does_not_read_is_dropped",
+         "events: who does not read is dropped, the others are not")),
+    "a body above 1 MiB": (
+        (),
+        ("test_api.Refusals.test_malformed_and_oversize_bodies", "bodies that are refused")),
 }
 
 
 class RefusalTable(SystemTest):
     def lines(self) -> list:
-        """First cells of the table of docs/security.md."""
+        """First cells of the tables of docs/security.md about what is refused."""
         text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-        table = text.split("| what comes | what happens |\n|---|---|\n")[1].split("\n\n")[0]
-        return [line.split("|")[1].strip() for line in table.splitlines()]
+        tables = text.split("| what comes | what happens |\n|---|---|\n")[1:]
+        return [line.split("|")[1].strip() for table in tables
+                for line in table.split("\n\n")[0].splitlines()]
 
     def test_every_line_has_a_test_and_every_test_a_line(self):
         begun = dict.fromkeys(REFUSALS, 0)
