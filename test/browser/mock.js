@@ -196,7 +196,8 @@ export class Mock {
   spec(job) {
     return { name: job.name, command: job.command, shell: true, array: job.array, items: false,
       numbered: false, limit: 0, on_each: [], cpus: 1, memory_bytes: 0, resources: {}, where: "",
-      priority: 0, time_limit_seconds: 600, retries: 2, max_fails: null, after: [], out: ["out/*.png"], env: {},
+      priority: 0, time_limit_seconds: 600, retries: 2, max_fails: null, after: [],
+      out: ["out/*.png"], env: {},
       cwd: "", on_disconnect: "keep", lost_after_seconds: 0, notify: "" };
   }
 
