@@ -17,6 +17,7 @@
 
 #include "common/clock.hpp"
 #include "common/output.hpp"
+#include "common/shell_quote.hpp"
 #include "slave/runner/processes.hpp"
 #include "slave/runner/runner_link.hpp"
 
@@ -175,7 +176,8 @@ class RunnerFolder {
     std::string without_groups() const {
         const auto own = std::filesystem::read_symlink("/proc/self/exe").parent_path();
         const auto script = path / "runner-without-groups";
-        std::ofstream(script) << "#!/bin/sh\nexec " << (own / "rpicluster-runner").string()
+        std::ofstream(script) << "#!/bin/sh\nexec "
+                              << shell_quote((own / "rpicluster-runner").string())
                               << " --cgroups none \"$@\"\n";
         ::chmod(script.c_str(), 0755);
         return script.string();
