@@ -107,7 +107,7 @@ class Service(SystemTest):
         folder = self.cluster.slave_state("pi1") / "slave-worker" / "runner"
         starter = self.cluster.folder / "start-runner"
         starter.write_text(f"#!/bin/sh\necho started >> {self.cluster.folder}/starts\n"
-                           f"exec {self.cluster.bin}/rpicluster-runner --background --folder "
+                           f"exec '{self.cluster.bin}/rpicluster-runner' --background --folder "
                            f"{folder}\n", encoding="utf-8")
         starter.chmod(0o755)
         self.cluster.start_worker("pi1", env={"RPICLUSTER_SLAVE_RUNNER_COMMAND": str(starter)})
