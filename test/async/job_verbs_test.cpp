@@ -5,6 +5,7 @@
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
 #include "test/async/fake_master.hpp"
+#include "test/async/temporary_folder.hpp"
 
 using namespace rpic;
 using test::FakeMaster;
@@ -19,16 +20,8 @@ struct Outcome {
 
 class VerbTest {
   public:
-    VerbTest() {
-        char name[] = "/tmp/rpicluster-test-XXXXXX";
-        folder_ = ::mkdtemp(name);
-    }
-    ~VerbTest() { std::filesystem::remove_all(folder_); }
-    VerbTest(const VerbTest&) = delete;
-    VerbTest& operator=(const VerbTest&) = delete;
-
     std::string write(const std::string& name, const std::string& text) {
-        const auto path = folder_ + "/" + name;
+        const std::string path = folder_.path() / name;
         std::ofstream(path) << text;
         return path;
     }
@@ -39,10 +32,10 @@ class VerbTest {
         Invocation invocation;
         invocation.settings.set("master", {"127.0.0.1:" + std::to_string(credentials.master.port)});
         invocation.settings.set("key-file", {write("key", credentials.key + "\n")});
-        invocation.settings.set("state-dir", {folder_});
+        invocation.settings.set("state-dir", {folder_.path()});
         invocation.format = format;
         invocation.arguments = std::move(words);
-        const auto path = folder_ + "/out";
+        const std::string path = folder_.path() / "out";
         std::fflush(stdout);
         const int terminal = ::dup(1);
         std::FILE* file = std::fopen(path.c_str(), "w");
@@ -65,7 +58,7 @@ class VerbTest {
     }
 
   private:
-    std::string folder_;
+    test::TemporaryFolder folder_;
 };
 
 json::object parsed(const Outcome& outcome) {
