@@ -116,6 +116,8 @@ Duration Runner::next_look(Instant now) const {
 }
 
 void Runner::look(Instant now) {
+    // After a pause of the whole process, what has ended in it is not yet known to have.
+    reap();
     std::vector<AttemptKey> keys;
     for (const auto& [key, attempt] : running_) keys.push_back(key);
     for (const auto& key : keys) {

@@ -247,6 +247,7 @@ TEST_CASE("a time limit ends a task, also one that ignores TERM or is stopped", 
     auto spec = folder.shell(command);
     spec.time_limit_seconds = 0.2;
     const auto report = slave.run(spec);
+    INFO(command << ": exit code " << report.exit_code.value_or(-1) << ", " << report.reason);
     CHECK(report.outcome == "time_limit");
     CHECK(report.signal.has_value());
     CHECK(report.duration_seconds >= 0.2);
