@@ -25,7 +25,9 @@ struct NodeRecord {
     std::string name;         // unique
     std::string wished_name;  // what the node asked for; another wish later is a new name
     std::string role;         // worker | basic | webserver
-    std::string key_identity;
+    std::string key_identity;  // of the key that the node has, or that it was given last
+    /// Of those that it was given before, oldest first, as long as nobody knows which one it has.
+    std::vector<std::string> offered_keys;
     std::string fingerprint;
     bool confirmed = false;  // the node has its key on disk
     std::string version;
@@ -42,8 +44,8 @@ struct NodeRecord {
     bool operator==(const NodeRecord&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(NodeRecord, (),
-                      (id, name, wished_name, role, key_identity, fingerprint, confirmed, version,
-                       machine, cpus, memory_bytes, labels, set_labels, resources, isolation,
+                      (id, name, wished_name, role, key_identity, offered_keys, fingerprint, confirmed,
+                       version, machine, cpus, memory_bytes, labels, set_labels, resources, isolation,
                        draining, quarantine))
 
 /// Both kinds of labels together.
@@ -56,7 +58,8 @@ struct Node {
     bool named = false;  // a plain node has told its host name
     NodeState state = NodeState::suspect;
     SessionId session = 0;  // 0: no connection
-    std::string address;    // of the connection, or of the last one
+    std::string session_key;  // identity of the key that it came with, or was given in it
+    std::string address;      // of the connection, or of the last one
     std::string boot_id;
     std::optional<Instant> last_heard;  // nothing: not since the master started
     std::optional<Instant> lost_at;
