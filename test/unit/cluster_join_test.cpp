@@ -246,9 +246,9 @@ TEST_CASE("a greeting that comes late does not cost a node the key that it has s
     CHECK(world.saved().key_identity == "key2");
     CHECK(world.saved().offered_keys == Lines{"key1"});
     CHECK(world.rejoin("id1", 3, hello, "b:2", "key1") == "id1 pi");
-    CHECK(world.effects() ==
-          Lines{"forget key key2", "close 1 replaced: this node connected again from b:2",
-                "save id1 pi"});
+    CHECK(world.effects() == Lines{"forget key key2",
+                                   "close 1 replaced: this node connected again from b:2",
+                                   "save id1 pi"});
     CHECK(world.saved().key_identity == "key1");
     CHECK(world.saved().offered_keys.empty());
     CHECK(world.saved().confirmed);
