@@ -182,7 +182,7 @@ void Audit::result_recorded(const TaskResult& result, const std::string& output)
         must(truth->second.output == output || truth->second.output == result.output_blob,
              Kind::lost, "the output of " + name_of(key) + " is not what it printed");
         for (const auto* blob : {&result.output_blob, &result.files})
-            must(blob->empty() || blobs_.contains(*blob), Kind::lost,
+            must(blob->empty() || store_.has_blob(*blob), Kind::lost,
                  "files of " + name_of(key) + " count, but are not here");
     } else if (result.state == "failed" && result.reason.starts_with("poison")) {
         const auto deaths = deaths_.find({result.job, index});

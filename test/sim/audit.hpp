@@ -82,8 +82,6 @@ class Audit {
     void process_began(int board, const Holding& room, const AttemptKey& key, const NodeJob& job);
     void process_ended(int board, const AttemptKey& key, const NodeJob& job);
     void item_arrived(const AttemptKey& key, const std::string& item) const;
-    /// A file is with the master, complete.
-    void uploaded(const std::string& blob) { blobs_.insert(blob); }
     void ended(const AttemptReport& report, const std::string& output);
     /// It died with its node or runner, or the node could not run it.
     void died(const AttemptKey& key) { ++deaths_[{key.job, key.task}]; }
@@ -111,9 +109,8 @@ class Audit {
     std::set<JobId> cancelled_;
     std::set<TaskId> cancelled_tasks_;
     std::map<JobId, int> ages_;
-    std::set<JobId> begun_;  // jobs of which an attempt was ever ordered
-    std::set<JobId> ever_;   // ids that were ever on disk
-    std::set<std::string> blobs_;
+    std::set<JobId> begun_;            // jobs of which an attempt was ever ordered
+    std::set<JobId> ever_;             // ids that were ever on disk
     std::set<std::string> void_keys_;  // of removed nodes, or lost in a restore
     std::map<std::string, std::vector<std::string>> keys_of_removed_;  // by node
     std::set<std::string> worthless_;  // keys whose end is acknowledged

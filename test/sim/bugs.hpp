@@ -41,6 +41,7 @@ inline constexpr Bug bugs[] = {
     {"epoch_not_raised", "a restored backup goes on with the epoch that it was made in"},
     {"job_ids_given_again", "a restored backup goes on with its next job id"},
     {"leases_forgotten_at_restore", "a restored master does not wait for leases of before"},
+    {"files_not_brought_again", "a restored master is told of files that only the old one had"},
     {"item_of_neighbour", "the items that a turn has read go to its tasks the wrong way round"},
     {"notification_forgotten", "nobody is notified of the end of a job that was cancelled"},
     {"upload_not_awaited", "an attempt is reported before its files are with the master"},

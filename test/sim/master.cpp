@@ -18,6 +18,7 @@ constexpr Duration tick_step = 250ms;
 Master::Program::Program(Instant now, const StoreContents& contents)
     : cluster(timers, now),
       jobs(cluster, {now, contents.epoch, contents.next_job, limits::lost_after_master_start}),
+      epoch(contents.epoch),
       last_turn(now) {
     for (const auto& record : contents.keys) keys[record.identity] = record;
 }

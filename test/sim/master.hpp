@@ -69,6 +69,7 @@ class Master : private TurnPost {
         Program(Instant now, const StoreContents& contents);
         Cluster cluster;
         Jobs jobs;
+        std::int64_t epoch = 1;
         Turn turn;
         std::vector<std::function<void()>> waiters;  // for the end of the turn
         std::map<std::string, KeyRecord> keys;

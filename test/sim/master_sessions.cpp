@@ -71,6 +71,7 @@ void Master::welcome(SessionId id, const Cluster::Joined& joined, const std::str
     message.node_id = joined.node_id;
     message.name = joined.name;
     message.node_key = new_key;
+    message.epoch = program_->epoch;
     stage_.network.send_down(found->second.link, message);
 }
 

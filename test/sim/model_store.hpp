@@ -27,6 +27,7 @@ class ModelStore {
         std::map<TaskId, TaskRecord> tasks;
         std::map<TaskId, TaskResult> results;
         std::set<TaskId> may_end_again;
+        std::set<std::string> blobs;
         JobId next_job = 1;
         std::int64_t epoch = 1;
     };
@@ -56,10 +57,13 @@ class ModelStore {
     const TaskResult* result(JobId id, Position position) const;
     const NodeRecord* node(const std::string& id) const;
     const std::map<JobId, Entry>& jobs() const { return now_.jobs; }
+    bool has_blob(const std::string& blob) const { return now_.blobs.contains(blob); }
     bool has_key(const std::string& identity) const { return now_.keys.contains(identity); }
     /// How the tasks of a job ended, as the master asks for it when they are to run again.
     std::vector<TaskState> states(JobId id) const;
 
+    /// A file has come, complete.
+    void put_blob(const std::string& blob) { now_.blobs.insert(blob); }
     /// A user has asked for it: these may get another result.
     void may_end_again(TaskId task) { now_.may_end_again.insert(task); }
     bool has_final_result(TaskId task) const {

@@ -108,6 +108,9 @@ void Slave::take(const Welcome& welcome) {
     }
     stage_.trace.line(board_.name, "has joined as ", welcome.node_id);
     Effects effects;
+    const bool restored = epoch_ != 0 && epoch_ != welcome.epoch;
+    if (restored && !planted("files_not_brought_again")) attempts_.on_master_restored(effects);
+    epoch_ = welcome.epoch;
     attempts_.on_joined(now(), effects);
     apply(std::move(effects));
     beat(link_);

@@ -125,6 +125,7 @@ class Slave {
     bool ticks_ = false;
     Instant heard_{};
     std::int64_t last_beat_ = 0;
+    std::int64_t epoch_ = 0;  // of the master's store
 };
 
 }  // namespace rpic::sim

@@ -113,7 +113,7 @@ void Slave::upload(const AttemptKey& key) {
     after(time, [this, key, breaks, link = link_] {
         const bool arrives = joined_ && link == link_ && !stage_.network.is_cut(board_.index);
         if (!arrives && !planted("upload_not_awaited")) return collect(key);
-        if (arrives && !breaks) stage_.audit.uploaded(blob_of(key));
+        if (arrives && !breaks) stage_.store.put_blob(blob_of(key));
         read(key);
     });
 }
