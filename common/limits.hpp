@@ -57,6 +57,8 @@ inline constexpr std::size_t plain_nodes =
 inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown
 inline constexpr auto plain_node_kept = 10min;        // after its connection ended: forgotten
 inline constexpr std::size_t tokens = 1'000;          // more: `token create` is refused
+inline constexpr std::size_t offered_keys =
+    8;  // given to a node that has confirmed none: of more the oldest is worth nothing
 
 // Logging about peers: one line at once for each class and address, then one a minute.
 inline constexpr auto peer_log_interval = 60s;

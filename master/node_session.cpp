@@ -149,7 +149,9 @@ asio::awaitable<void> join(Context& context, Connection& connection, SessionId s
     fresh.node_id = random_hex(16);
     const auto new_key = make_key();
     fresh.key_identity = key_identity(new_key);
-    const auto outcome = context.cluster.on_hello(Clock::now(), session, key.node_id, *hello,
+    Cluster::KeyUsed used;  // nobody's, if that is the join key
+    if (!key.node_id.empty()) used = {key.node_id, key.identity};
+    const auto outcome = context.cluster.on_hello(Clock::now(), session, used, *hello,
                                                   connection.peer(), fresh, effects);
     if (const auto* refusal = std::get_if<Cluster::Refusal>(&outcome)) {
         ++context.counters.join_refused;

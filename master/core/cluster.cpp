@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "common/limits.hpp"
 #include "common/text.hpp"
@@ -67,6 +68,12 @@ void update(NodeRecord& record, const Hello& hello) {
     record.isolation = cut(hello.isolation);
 }
 
+bool has_key(const NodeRecord& record, std::string_view identity) {
+    const auto& offered = record.offered_keys;
+    return record.key_identity == identity ||
+           std::find(offered.begin(), offered.end(), identity) != offered.end();
+}
+
 std::string wish_of(const Hello& hello) {
     const auto wish = node_name(hello.name);
     return wish.empty() ? "node" : wish;
@@ -80,17 +87,19 @@ void Cluster::restore(NodeRecord record) {
     touch(node);
 }
 
-Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::string_view known_id,
+Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, const KeyUsed& used,
                                        const Hello& hello, std::string_view address,
                                        const Fresh& fresh, Effects& effects) {
     if (hello.role != "worker" && hello.role != "basic" && hello.role != "webserver")
         return Refusal{"role", "unknown role \"" + cut(hello.role) + "\""};
     Node* node = nullptr;
     std::string copied_from;
-    if (!known_id.empty()) {
-        const auto known = nodes_.find(std::string(known_id));
+    if (!used.node_id.empty()) {
+        const auto known = nodes_.find(std::string(used.node_id));
         if (known == nodes_.end()) return Refusal{"removed", "this node was removed"};
         node = known->second.get();
+        if (!has_key(node->record, used.identity))
+            return Refusal{"removed", "this node has another key by now"};
         const bool other_board = node->record.fingerprint != cut(hello.fingerprint);
         const bool spoke_lately =
             node->session != 0 && node->last_heard && now - *node->last_heard < timers_.lost_after;
@@ -99,9 +108,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
             node = nullptr;
         }
     } else if (node = abandoned_join(hello); node != nullptr) {
-        // Its first key never reached it, so nobody can have it: it gets another.
-        effects.push_back(ForgetKey{node->record.key_identity});
-        node->record.key_identity = fresh.key_identity;
+        offer(*node, fresh.key_identity, effects);
     }
     if (node == nullptr) {
         if (nodes_.size() - plain_nodes_ >= limits::nodes)
@@ -111,7 +118,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
             effects.push_back(Announce{true,
                                        "a second machine uses the key of node " + copied_from +
                                            " (a copied card?): it joins as a new node",
-                                       "clone", std::string(known_id)});
+                                       "clone", std::string(used.node_id)});
         NodeRecord record;
         record.id = fresh.node_id;
         record.key_identity = fresh.key_identity;
@@ -123,7 +130,8 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     if (node->record.wished_name != wish_of(hello)) rename(*node, wish_of(hello));
     update(node->record, hello);
     const bool with_new_key = node->record.key_identity == fresh.key_identity;
-    if (!with_new_key) confirm(*node);  // it came with its own
+    node->session_key = with_new_key ? fresh.key_identity : std::string(used.identity);
+    if (!with_new_key) confirm(*node, node->session_key, effects);  // it came with its own
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
     if (with_new_key || before != node->record) effects.push_back(SaveNode{node->record});
@@ -134,7 +142,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
     Node* node = node_of(session);
     if (node == nullptr || node->plain || node->record.confirmed) return;
-    confirm(*node);
+    confirm(*node, node->session_key, effects);
     effects.push_back(SaveNode{node->record});
 }
 
@@ -232,7 +240,9 @@ bool Cluster::remove(Instant now, std::string_view name_or_id, Effects& effects)
     if (node == nullptr) return false;
     const auto record = node->record;
     if (listener_ != nullptr) listener_->on_node_removed(now, *node, effects);
-    effects.push_back(ForgetNode{record.id, record.key_identity});
+    auto keys = record.offered_keys;
+    keys.push_back(record.key_identity);
+    effects.push_back(ForgetNode{record.id, std::move(keys)});
     if (node->session != 0)
         effects.push_back(CloseSession{node->session, "removed", "this node was removed"});
     effects.push_back(
@@ -398,8 +408,8 @@ void Cluster::forget(std::string id) {
 }
 
 /// A node of that name and board which was welcomed once and never confirmed its key: the power
-/// went between the welcome and the disk. What is left of its connection is that of an earlier
-/// boot.
+/// went between the welcome and the disk, or what it said was lost. What is left of its connection
+/// is that of an earlier boot.
 Node* Cluster::abandoned_join(const Hello& hello) {
     for (const auto& id : unconfirmed_) {
         Node& node = *nodes_.at(id);
@@ -412,9 +422,26 @@ Node* Cluster::abandoned_join(const Hello& hello) {
     return nullptr;
 }
 
-void Cluster::confirm(Node& node) {
-    node.record.confirmed = true;
-    unconfirmed_.erase(node.record.id);
+/// Another key for a node that joins again. It may have stored the one before all the same: its
+/// greetings need not arrive in the order in which it sent them. So that one counts until the node
+/// has confirmed one of them.
+void Cluster::offer(Node& node, const std::string& key_identity, Effects& effects) {
+    auto& record = node.record;
+    record.offered_keys.push_back(std::exchange(record.key_identity, key_identity));
+    if (record.offered_keys.size() < limits::offered_keys) return;
+    effects.push_back(ForgetKey{record.offered_keys.front()});
+    record.offered_keys.erase(record.offered_keys.begin());
+}
+
+/// This key is on the node's disk: the others that it was given are nobody's.
+void Cluster::confirm(Node& node, const std::string& key_identity, Effects& effects) {
+    auto& record = node.record;
+    if (record.confirmed) return;
+    record.confirmed = true;
+    unconfirmed_.erase(record.id);
+    record.offered_keys.push_back(std::exchange(record.key_identity, key_identity));
+    for (auto& other : std::exchange(record.offered_keys, {}))
+        if (other != key_identity) effects.push_back(ForgetKey{std::move(other)});
 }
 
 /// Plain nodes have no identity, so each connection is a new one; those that ended are shown for a

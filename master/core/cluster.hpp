@@ -47,6 +47,13 @@ class Cluster {
         std::string key_identity;
     };
 
+    /// The key of a connection, and the node that it belongs to; both empty if that was the join
+    /// key.
+    struct KeyUsed {
+        std::string_view node_id;
+        std::string_view identity;
+    };
+
     struct Joined {
         std::string node_id;
         std::string name;
@@ -66,11 +73,9 @@ class Cluster {
     /// A node from the store, before anything else happens.
     void restore(NodeRecord record);
 
-    /// A node said hello. `known_id` is the node that the key of the connection belongs to, empty
-    /// if that was the join key.
-    JoinOutcome on_hello(Instant now, SessionId session, std::string_view known_id,
-                         const Hello& hello, std::string_view address, const Fresh& fresh,
-                         Effects& effects);
+    /// A node said hello.
+    JoinOutcome on_hello(Instant now, SessionId session, const KeyUsed& used, const Hello& hello,
+                         std::string_view address, const Fresh& fresh, Effects& effects);
     void on_key_stored(SessionId session, Effects& effects);
 
     /// A plain peer sent its first valid frame.
@@ -120,7 +125,8 @@ class Cluster {
     void touch(Node& node) { node.changed = ++version_; }
     void forget(std::string id);  // by value: it may be the id in the node that goes
     Node* abandoned_join(const Hello& hello);
-    void confirm(Node& node);
+    void offer(Node& node, const std::string& key_identity, Effects& effects);
+    void confirm(Node& node, const std::string& key_identity, Effects& effects);
     void forget_plain(Instant now);
     void replace_plain_predecessor(const Node& node);
 

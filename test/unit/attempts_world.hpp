@@ -94,6 +94,9 @@ class AttemptsWorld {
     Lines join() {
         return happen([&](Effects& e) { attempts.on_joined(now, e); });
     }
+    Lines master_restored() {
+        return happen([&](Effects& e) { attempts.on_master_restored(e); });
+    }
     Lines resynced(const std::vector<std::pair<AttemptKey, std::string>>& verdicts = {},
                    bool more = false) {
         Resynced answer;

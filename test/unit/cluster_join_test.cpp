@@ -212,10 +212,73 @@ TEST_CASE("a board whose key never reached it gets another when it joins again")
     world.join(1, hello_of("pi", "board 1"));
     world.disconnected(1);
     CHECK(world.join(2, hello_of("pi", "board 1")) == "id1 pi +key");
-    CHECK(world.effects() == Lines{"forget key key1", "info: node pi is online: connected from a:1",
-                                   "save id1 pi unconfirmed"});
+    CHECK(world.effects() ==
+          Lines{"info: node pi is online: connected from a:1", "save id1 pi unconfirmed"});
     CHECK(world.saved().key_identity == "key2");
     CHECK(world.cluster.nodes().size() == 1);
+    // That it has stored this one makes the first nobody's.
+    world.key_stored(2);
+    CHECK(world.effects() == Lines{"forget key key1", "save id1 pi"});
+    CHECK(world.saved().offered_keys.empty());
+}
+
+TEST_CASE("a greeting that comes late does not cost a node the key that it has stored") {
+    World world;
+    auto hello = hello_of("pi", "board 1");
+    // The node gave up its first connection. Over the second one it got key1, and stored it; that
+    // it did so was lost.
+    REQUIRE(world.join(2, hello) == "id1 pi +key");
+    world.disconnected(2);
+    // Now the greeting of the first one arrives, of which the node will never see the answer.
+    REQUIRE(world.join(1, hello) == "id1 pi +key");
+    CHECK(world.saved().key_identity == "key2");
+    CHECK(world.saved().offered_keys == Lines{"key1"});
+    CHECK(world.rejoin("id1", 3, hello, "b:2", "key1") == "id1 pi");
+    CHECK(world.effects() == Lines{"forget key key2",
+                                   "close 1 replaced: this node connected again from b:2",
+                                   "save id1 pi"});
+    CHECK(world.saved().key_identity == "key1");
+    CHECK(world.saved().offered_keys.empty());
+    CHECK(world.saved().confirmed);
+    // Whoever still comes with the other one, as in a handshake that took long, is refused.
+    CHECK(world.rejoin("id1", 4, hello, "b:2", "key2") ==
+          "removed: this node has another key by now");
+    CHECK(world.effects().empty());
+    CHECK(world.node("pi").session == 3);
+}
+
+TEST_CASE("a node that confirms says which of its keys it has stored") {
+    World world;
+    auto hello = hello_of("pi", "board 1");
+    hello.boot_id = "first";
+    REQUIRE(world.join(1, hello) == "id1 pi +key");
+    hello.boot_id = "second";
+    REQUIRE(world.join(2, hello) == "id1 pi +key");
+    world.key_stored(1);  // of a connection that was replaced: its node will come with that key
+    CHECK(world.effects().empty());
+    world.key_stored(2);
+    CHECK(world.effects() == Lines{"forget key key1", "save id1 pi"});
+    CHECK(world.saved().key_identity == "key2");
+}
+
+TEST_CASE("keys that a node never confirms are kept within bounds") {
+    World world;
+    const auto hello = hello_of("pi", "board 1");
+    SessionId session = 0;
+    for (std::size_t i = 0; i < limits::offered_keys; ++i) {
+        REQUIRE(world.join(++session, hello) == "id1 pi +key");
+        for (const auto& line : world.effects()) CHECK(line.find("forget") == std::string::npos);
+        world.disconnected(session);
+    }
+    REQUIRE(world.join(++session, hello) == "id1 pi +key");
+    CHECK(world.effects().front() == "forget key key1");
+    CHECK(world.saved().offered_keys.size() == limits::offered_keys - 1);
+    CHECK(world.saved().offered_keys.front() == "key2");
+    world.disconnected(session);
+    CHECK(world.rejoin("id1", ++session, hello, "b:2", "key1") ==
+          "removed: this node has another key by now");
+    CHECK(world.rejoin("id1", ++session, hello, "b:2", "key2") == "id1 pi");
+    CHECK(world.saved().offered_keys.empty());
 }
 
 TEST_CASE("only an abandoned join of the same board and wish is taken up again") {
@@ -247,7 +310,7 @@ TEST_CASE("only an abandoned join of the same board and wish is taken up again")
         world.join(2, hello_of("pi", "board 2"));
         world.disconnected(2);
         CHECK(world.join(3, hello_of("pi", "board 2")) == "id2 pi-2 +key");
-        CHECK(world.effects().front() == "forget key key2");
+        CHECK(world.saved().offered_keys == Lines{"key2"});
     }
 }
 

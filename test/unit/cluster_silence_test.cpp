@@ -206,7 +206,11 @@ TEST_CASE("an abandoned join is still known after a master start") {
     record.confirmed = false;
     world.cluster.restore(record);
     CHECK(world.join(1, hello_of("pi", "board of pi")) == "a pi +key");
-    CHECK(world.effects().front() == "forget key key of pi");
+    CHECK(world.saved().offered_keys == Lines{"key of pi"});
+    // The key of before the start counts, too.
+    world.disconnected(1);
+    CHECK(world.rejoin("a", 2, hello_of("pi", "board of pi"), "b:2", "key of pi") == "a pi");
+    CHECK(world.effects().front() == "forget key key1");
 }
 
 TEST_CASE("a node is removed by name and by id") {
@@ -232,6 +236,18 @@ TEST_CASE("a node is removed by name and by id") {
     CHECK(world.effects() == Lines{"forget id2 key2", "info: node po was removed"});
     CHECK_FALSE(world.remove("id2"));
     CHECK(world.cluster.nodes().empty());
+}
+
+TEST_CASE("with a node all keys that it was given are gone") {
+    World world;
+    for (SessionId session = 1; session <= 3; ++session) {
+        world.join(session, hello_of("pi", "board"));
+        world.disconnected(session);
+    }
+    CHECK(world.remove("pi"));
+    CHECK(world.effects().front() == "forget id1 key1 key2 key3");
+    CHECK(world.rejoin("id1", 4, hello_of("pi", "board"), "b:2", "key2") ==
+          "removed: this node was removed");
 }
 
 TEST_CASE("a node that calls itself by the id of another does not stand in for it") {
