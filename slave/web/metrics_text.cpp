@@ -1,7 +1,8 @@
 #include "slave/web/metrics_text.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -10,10 +11,15 @@ namespace rpic {
 
 namespace {
 
+/// With as few digits as bring the same value back. std::to_chars would do it in one go, by tables
+/// that are larger than this webserver's page.
 std::string number_text(double value) {
     char text[32];
-    const auto [end, error] = std::to_chars(text, text + sizeof text, value);
-    return error == std::errc() ? std::string(text, end) : std::string("0");
+    for (const int digits : {15, 16, 17}) {
+        std::snprintf(text, sizeof text, "%.*g", digits, value);
+        if (std::strtod(text, nullptr) == value) break;
+    }
+    return text;
 }
 
 /// The value of a label: backslash, quote and line feed are written with a backslash.
