@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include "common/machine/board_id.hpp"
 #include "common/machine/kernel_text.hpp"

@@ -22,9 +22,9 @@ std::optional<MachineCalls::DiskSpace> disk_space(const std::string& path) {
         return static_cast<std::int64_t>(blocks * disk.f_frsize);
     };
     const auto all = bytes(disk.f_blocks);
-    const auto free = bytes(disk.f_bavail);
-    if (!all || !free || *all == 0) return std::nullopt;  // /proc and its like have no size
-    return MachineCalls::DiskSpace{*all, *free};
+    const auto available = bytes(disk.f_bavail);
+    if (!all || !available || *all == 0) return std::nullopt;  // /proc and its like have no size
+    return MachineCalls::DiskSpace{*all, *available};
 }
 
 std::optional<std::uint32_t> firmware_throttled() {
@@ -37,10 +37,10 @@ std::optional<std::uint32_t> firmware_throttled() {
 }
 
 std::optional<bool> clock_is_set() {
-    struct timex clock {};
-    const int state = ::adjtimex(&clock);
+    struct timex told {};
+    const int state = ::adjtimex(&told);
     if (state < 0) return std::nullopt;  // forbidden here
-    return state != TIME_ERROR && (clock.status & STA_UNSYNC) == 0;
+    return state != TIME_ERROR && (told.status & STA_UNSYNC) == 0;
 }
 
 }  // namespace

@@ -104,9 +104,9 @@ Network::Reading Network::read(const FileTree& tree, Instant now) {
 }
 
 void Network::look(const FileTree& tree) {
-    name_ = default_of_ipv4(tree);
-    if (name_.empty()) name_ = default_of_ipv6(tree);
-    if (name_.empty()) name_ = first_up(tree);
+    name_ = display_text(default_of_ipv4(tree));
+    if (name_.empty()) name_ = display_text(default_of_ipv6(tree));
+    if (name_.empty()) name_ = display_text(first_up(tree));
     mbps_.reset();
     if (name_.empty()) return;
     // Drivers that do not know it say -1, or 65535.
