@@ -140,7 +140,7 @@ class Life(PackageTest):
         self.assertEqual(self.chroot.run("rpicluster", "logs", job), "begun\nend\n")
         self.assertIn('"attempt":1,', self.chroot.run("rpicluster", "-o", "json", "job", job))
 
-    @time_limit(300)
+    @time_limit(600)
     def test_install_upgrade_remove_purge(self):
         chroot = self.chroot
         self.assertIn("rpicluster-task", chroot.run("getent", "passwd", "rpicluster-task"))
@@ -184,7 +184,7 @@ class Life(PackageTest):
         self.assertNotIn("rpicluster-task",
                          (chroot.root / "etc/passwd").read_text(encoding="utf-8"))
 
-    @time_limit(300)
+    @time_limit(600)
     def test_cron(self):
         """@reboot starts the slave, the other line starts it again; neither writes a mail."""
         chroot = self.chroot

@@ -70,7 +70,7 @@ class Systemd(PackageTest):
         self.assertEqual(self.system.run("rpicluster", "logs", job), "begun\nend\n")
         self.assertIn('"attempt":1,', self.system.run("rpicluster", "-o", "json", "job", job))
 
-    @time_limit(400)
+    @time_limit(600)
     def test_services(self):
         """Ready notices, priorities, restarts, the watchdog, and a clean stop."""
         system = self.system
@@ -114,7 +114,7 @@ class Systemd(PackageTest):
         self.assertEqual(system.property("master", "Result"), "success")
         self.assertEqual(system.property("master", "ExecMainStatus"), "0")
 
-    @time_limit(400)
+    @time_limit(600)
     def test_upgrade_remove_purge(self):
         """The packages' scripts restart the slave and leave its task alone; then all is removed."""
         system = self.system

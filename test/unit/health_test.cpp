@@ -177,7 +177,7 @@ TEST_CASE("people are told when a node becomes unwell, and when it is well again
           Lines{std::string("warn: node pi is unwell: ") + weak + "; hot: 86 C"});
     world.now += limits::unwell_kept;
     world.vitals(1, warm(50));
-    CHECK(world.effects() == Lines{"node pi is well again"});
+    CHECK(world.effects() == Lines{"info: node pi is well again"});
     CHECK(world.happened() == Lines{"node_well pi"});
     CHECK(view_of(world.node("pi"), world.now).unwell.empty());
 }
