@@ -140,6 +140,26 @@ const std::vector<NodeMetric>& node_metrics() {
          [](const NodeView& node) { return hertz(node.vitals.cpu_mhz_max); }},
         {"rpicluster_node_cpu_frequency_limit_hertz", "gauge", "What the processor may do.",
          [](const NodeView& node) { return hertz(node.vitals.cpu_mhz_limit); }},
+        {"rpicluster_node_unwell", "gauge", "How many things are wrong with the node.",
+         [](const NodeView& node) {
+             return std::optional<double>(static_cast<double>(node.unwell.size()));
+         }},
+        {"rpicluster_node_reconnects_total", "counter",
+         "How often the node came back since the master started.",
+         [](const NodeView& node) {
+             return std::optional<double>(static_cast<double>(node.reconnects));
+         }},
+        {"rpicluster_node_running_tasks", "gauge", "Tasks that run on the node.",
+         [](const NodeView& node) {
+             return std::optional<double>(static_cast<double>(node.running_tasks));
+         }},
+    };
+    return metrics;
+}
+
+/// What is around the processor.
+const std::vector<NodeMetric>& board_metrics() {
+    static const std::vector<NodeMetric> metrics = {
         {"rpicluster_node_disk_bytes", "gauge", "Size of the disk with the node's state.",
          [](const NodeView& node) { return number(node.vitals.disk_bytes); }},
         {"rpicluster_node_disk_free_bytes", "gauge", "What is free of it.",
@@ -173,19 +193,6 @@ const std::vector<NodeMetric>& node_metrics() {
          [](const NodeView& node) { return ratio(node.vitals.pressure_io); }},
         {"rpicluster_node_clock_set", "gauge", "1 while something keeps the wall clock right.",
          [](const NodeView& node) { return number(node.vitals.clock_set); }},
-        {"rpicluster_node_unwell", "gauge", "How many things are wrong with the node.",
-         [](const NodeView& node) {
-             return std::optional<double>(static_cast<double>(node.unwell.size()));
-         }},
-        {"rpicluster_node_reconnects_total", "counter",
-         "How often the node came back since the master started.",
-         [](const NodeView& node) {
-             return std::optional<double>(static_cast<double>(node.reconnects));
-         }},
-        {"rpicluster_node_running_tasks", "gauge", "Tasks that run on the node.",
-         [](const NodeView& node) {
-             return std::optional<double>(static_cast<double>(node.running_tasks));
-         }},
     };
     return metrics;
 }
@@ -198,11 +205,12 @@ void add_nodes(Page& page, const ClusterView& view, Instant now) {
                      {"cpu", node.cpu},
                      {"role", node.role},
                      {"version", node.version}});
-    for (const auto& metric : node_metrics()) {
-        page.begin(metric.name, metric.type, metric.help);
-        for (const auto& [id, node] : view.nodes)
-            if (const auto value = metric.value(node)) page.add(*value, {{"node", node.name}});
-    }
+    for (const auto* metrics : {&node_metrics(), &board_metrics()})
+        for (const auto& metric : *metrics) {
+            page.begin(metric.name, metric.type, metric.help);
+            for (const auto& [id, node] : view.nodes)
+                if (const auto value = metric.value(node)) page.add(*value, {{"node", node.name}});
+        }
     page.begin("rpicluster_node_heartbeat_age_seconds", "gauge",
                "Time since the master last heard of the node.");
     for (const auto& [id, node] : view.nodes) {
