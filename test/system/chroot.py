@@ -28,8 +28,8 @@ class Chroot:
 
     def __init__(self, folder: pathlib.Path, packages: str = IN_THE_CHROOT):
         self.root = folder / "chroot"
-        output_of("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}",
-                  "bookworm", self.root)
+        output_of("mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io",
+                  f"--include={packages}", "bookworm", self.root)
         self.port = free_port()
         self.started: list = []
 
