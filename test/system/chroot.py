@@ -103,7 +103,10 @@ mkdir dev/shm
 for folder in dev/shm run; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 sys/fs/cgroup
-exec env -i container=rpicluster PATH="$PATH" chroot . /lib/systemd/systemd --system
+mkdir -p mnt
+pivot_root . mnt
+exec env -i container=rpicluster PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+    sh -c "umount -l /mnt && exec /lib/systemd/systemd --system"
 """
 
 
@@ -128,16 +131,31 @@ class Booted(Chroot):
                  "it has started")
 
     def find_init(self) -> int:
-        for pid in self.processes("systemd"):
+        """The only child of unshare(1), once it is systemd."""
+        unshare = self.started[-1].pid
+        children = pathlib.Path(f"/proc/{unshare}/task/{unshare}/children").read_text("ascii")
+        for pid in map(int, children.split()):
             with contextlib.suppress(OSError):
-                status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-                if re.search(r"^NSpid:.*\t1$", status, re.M):
+                if pathlib.Path(f"/proc/{pid}/comm").read_text("ascii").strip() == "systemd":
                     return pid
         return 0
 
     def words(self, *command) -> list:
-        return ["nsenter", "-t", str(self.init), "-m", "-p", "-u", "-i", "-n", "-C", "chroot",
-                str(self.root), *map(str, command)]
+        return ["nsenter", "-t", str(self.init), "-m", "-p", "-u", "-i", "-n", "-C", "-r", "-w",
+                *map(str, command)]
+
+    def processes(self, name: str = "") -> list:
+        found = []
+        for folder in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if folder.name.isdigit() and self.contains(folder):
+                    if name in (folder / "cmdline").read_bytes().split(b"\0")[0].decode():
+                        found.append(int(folder.name))
+        return found
+
+    def contains(self, process: pathlib.Path) -> bool:
+        space = pathlib.Path(f"/proc/{self.init}/ns/pid")
+        return bool(self.init) and os.readlink(process / "ns/pid") == os.readlink(space)
 
     def systemctl(self, *words) -> str:
         """What it says, whatever its exit code is: for is-active that is an answer."""
