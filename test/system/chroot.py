@@ -99,6 +99,7 @@ for device in null zero full random urandom tty; do
     touch dev/$device
     mount --bind /dev/$device dev/$device
 done
+ln -s pts/ptmx dev/ptmx
 mkdir dev/shm
 for folder in dev/shm run; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 umount -R /sys/fs/cgroup
