@@ -13,7 +13,7 @@ namespace rpic {
 
 namespace {
 
-std::optional<MachineCalls::DiskSpace> disk_space(const std::string& path) {
+std::optional<DiskSpace> disk_space(const std::string& path) {
     struct statvfs disk {};
     if (::statvfs(path.c_str(), &disk) != 0) return std::nullopt;
     constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
@@ -24,7 +24,7 @@ std::optional<MachineCalls::DiskSpace> disk_space(const std::string& path) {
     const auto all = bytes(disk.f_blocks);
     const auto available = bytes(disk.f_bavail);
     if (!all || !available || *all == 0) return std::nullopt;  // /proc and its like have no size
-    return MachineCalls::DiskSpace{*all, *available};
+    return DiskSpace{*all, *available};
 }
 
 std::optional<std::uint32_t> firmware_throttled() {

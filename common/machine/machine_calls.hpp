@@ -8,14 +8,14 @@
 
 namespace rpic {
 
+struct DiskSpace {
+    std::int64_t bytes = 0;
+    std::int64_t free_bytes = 0;  // for programs without root's reserve
+};
+
 /// What of a machine only system calls tell, and no file of /proc or /sys. A recorded machine has
 /// none of them, or those that a test gives it: a call that is not there has nothing to tell.
 struct MachineCalls {
-    struct DiskSpace {
-        std::int64_t bytes = 0;
-        std::int64_t free_bytes = 0;  // for programs without root's reserve
-    };
-
     /// Of the file system that holds a path: statvfs(3).
     std::function<std::optional<DiskSpace>(const std::string& path)> disk_space;
 

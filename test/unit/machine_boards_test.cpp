@@ -17,9 +17,7 @@ constexpr std::int64_t gib = std::int64_t{1} << 30;
 /// A disk that is half full, a clock that is right, and no Raspberry Pi.
 MachineCalls calls() {
     MachineCalls made;
-    made.disk_space = [](const std::string&) {
-        return MachineCalls::DiskSpace{32 * gib, 16 * gib};
-    };
+    made.disk_space = [](const std::string&) { return DiskSpace{32 * gib, 16 * gib}; };
     made.clock_is_set = [] { return true; };
     return made;
 }
