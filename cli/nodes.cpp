@@ -30,6 +30,12 @@ std::string temperature(const Vitals& vitals) {
     return vitals.temperature_c ? std::to_string(std::lround(*vitals.temperature_c)) + "C" : "-";
 }
 
+std::string disk(const Vitals& vitals) {
+    if (!vitals.disk_bytes || !vitals.disk_free_bytes) return "-";
+    return format_size(*vitals.disk_bytes - *vitals.disk_free_bytes) + "/" +
+           format_size(*vitals.disk_bytes);
+}
+
 std::string seen(const NodeView& node) {
     return node.last_seen_seconds ? format_duration(*node.last_seen_seconds) : "-";
 }
@@ -56,7 +62,7 @@ void print_table(const std::vector<NodeView>& nodes, bool wide) {
     std::vector<std::string> header = {"NAME", "STATE",  "ROLE", "ARCH", "CORES",
                                        "CPU",  "MEMORY", "TEMP", "SEEN", "ADDRESS"};
     if (wide)
-        for (const char* name : {"MODEL", "OS", "KERNEL", "VERSION", "LABELS", "ID"})
+        for (const char* name : {"DISK", "MODEL", "OS", "KERNEL", "VERSION", "LABELS", "ID"})
             header.emplace_back(name);
     header.emplace_back("NOTES");
     Table table(header);
@@ -72,8 +78,8 @@ void print_table(const std::vector<NodeView>& nodes, bool wide) {
                                         {seen(node)},
                                         {or_dash(node.address)}};
         if (wide)
-            for (const auto& text :
-                 {node.cpu, node.os, node.kernel, node.version, labels(node), node.id})
+            for (const auto& text : {disk(node.vitals), node.cpu, node.os, node.kernel,
+                                     node.version, labels(node), node.id})
                 row.push_back({or_dash(text)});
         row.push_back(notes(node));
         table.add(std::move(row));

@@ -77,9 +77,13 @@ inline constexpr auto lost_after_master_start = 90s;
 inline constexpr auto master_silence = 15s;  // a slave that hears nothing for so long reconnects
 
 // Health: a node at or above this temperature is shown as unwell.
-inline constexpr double hot_celsius = 80;     // ... and gets no new work
-inline constexpr double cooled_celsius = 75;  // until it is below this one
-inline constexpr double warm_celsius = 70;    // it is chosen later than a cool one
+inline constexpr int hot_celsius = 80;     // ... and gets no new work
+inline constexpr int cooled_celsius = 75;  // until it is below this one
+inline constexpr int warm_celsius = 70;    // it is chosen later than a cool one
+inline constexpr std::int64_t low_disk_bytes =
+    256 * 1024 * 1024;                    // less is free: unwell, and chosen later
+inline constexpr int low_disk_part = 20;  // ... of smaller disks this part: a twentieth
+inline constexpr auto unwell_kept = 30s;  // under-voltage comes and goes: unwell so long after it
 
 // Jobs.
 inline constexpr std::int64_t tasks_per_job = 1'000'000;        // more: the submit is refused
@@ -263,6 +267,9 @@ inline constexpr std::size_t machine_cpus = 8192;             // a CPU number ab
 inline constexpr std::size_t cgroup_levels = 64;              // ancestors above are not asked
 inline constexpr auto cpu_interval_min = 250ms;               // sooner: the last CPU percent again
 inline constexpr auto sensor_search_interval = 60s;           // for sensors that are not there
+inline constexpr auto disk_look_interval = 15s;     // at mounts and errors of file systems
+inline constexpr auto network_look_interval = 30s;  // at the default route and the link's speed
+inline constexpr std::size_t cpu_policies = 8;      // groups of cores that are asked for a cap
 
 // Files read at start.
 inline constexpr std::size_t config_bytes = 1024 * 1024;  // larger: refused

@@ -29,7 +29,9 @@ class NodeVisitor {
 
     void operator()(const Heartbeat& beat) {
         ++context_.counters.heartbeats;
-        context_.cluster.on_vitals(place_.id(), beat.vitals);
+        Effects effects;
+        context_.cluster.on_vitals(Clock::now(), place_.id(), beat.vitals, effects);
+        if (!effects.empty()) context_.turns.add(std::move(effects));
         HeartbeatAck answer;
         answer.sequence = beat.sequence;
         connection_.send(answer);

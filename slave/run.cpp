@@ -154,7 +154,7 @@ int run_slave(const SlaveOptions& options, Background& background) {
     static auto* const kept = new asio::io_context(1);
     auto& io = *kept;
     Identity identity(options);
-    Machine machine;
+    Machine machine("/", real_machine_calls(), std::filesystem::absolute(options.folder));
     std::unique_ptr<Role> role;
     ClusterView* view = nullptr;
     std::string page;

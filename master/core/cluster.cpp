@@ -20,8 +20,8 @@ std::string cut(std::string_view text) {
 /// What a peer says of its machine, cut to what we keep.
 MachineFacts bounded(const MachineFacts& told) {
     MachineFacts facts = told;
-    for (auto* text :
-         {&facts.hostname, &facts.arch, &facts.kernel_arch, &facts.cpu, &facts.os, &facts.kernel})
+    for (auto* text : {&facts.hostname, &facts.arch, &facts.kernel_arch, &facts.cpu, &facts.os,
+                       &facts.kernel, &facts.board, &facts.serial})
         *text = cut(*text);
     facts.cpu_cores = std::clamp<std::int64_t>(facts.cpu_cores, 0, 65'536);
     facts.ram_bytes = std::max<std::int64_t>(facts.ram_bytes, 0);
@@ -49,6 +49,14 @@ Vitals bounded(const Vitals& told) {
     if (vitals.load_1m && !(*vitals.load_1m >= 0 && *vitals.load_1m < 1e6)) vitals.load_1m.reset();
     if (vitals.temperature_c && !(*vitals.temperature_c > -60 && *vitals.temperature_c < 200))
         vitals.temperature_c.reset();
+    vitals.network = cut(vitals.network);
+    for (auto* percent : {&vitals.pressure_cpu, &vitals.pressure_memory, &vitals.pressure_io})
+        if (*percent && !(**percent >= 0 && **percent <= 100)) percent->reset();
+    for (auto* count :
+         {&vitals.swap_bytes, &vitals.swap_used_bytes, &vitals.cpu_mhz_max, &vitals.cpu_mhz_limit,
+          &vitals.disk_bytes, &vitals.disk_free_bytes, &vitals.disk_errors, &vitals.network_mbps,
+          &vitals.network_received_bytes, &vitals.network_sent_bytes, &vitals.network_errors})
+        if (*count && **count < 0) count->reset();
     return vitals;
 }
 
@@ -190,11 +198,12 @@ void Cluster::on_heard(Instant now, SessionId session, Effects& effects) {
         set_state(*node, NodeState::online, "it speaks again", effects);
 }
 
-void Cluster::on_vitals(SessionId session, const Vitals& vitals) {
+void Cluster::on_vitals(Instant now, SessionId session, const Vitals& vitals, Effects& effects) {
     Node* node = node_of(session);
     if (node == nullptr) return;
     node->vitals = bounded(vitals);
-    update_health(*node);
+    const auto change = node->health.update(now, node->vitals, health_);
+    if (change != Health::Change::none) announce_health(*node, change, effects);
     if (listener_ != nullptr) listener_->on_node_changed(*node);
     touch(*node);
 }
@@ -343,6 +352,16 @@ void Cluster::set_state(Node& node, NodeState state, std::string_view why, Effec
     effects.push_back(Happened{"node_" + std::string(state_name(state)), node.record.name, 0,
                                std::nullopt, announce.text});
     effects.push_back(std::move(announce));
+}
+
+void Cluster::announce_health(const Node& node, Health::Change change, Effects& effects) {
+    const bool well = change == Health::Change::well;
+    auto text = "node " + node.record.name + (well ? " is well again" : " is unwell");
+    for (const auto& reason : node.health.reasons())
+        text += (&reason == &node.health.reasons().front() ? ": " : "; ") + reason;
+    effects.push_back(
+        Happened{well ? "node_well" : "node_unwell", node.record.name, 0, std::nullopt, text});
+    effects.push_back(Announce{!well, std::move(text), "health", node.record.id});
 }
 
 void Cluster::changed(Node& node, Effects& effects) {

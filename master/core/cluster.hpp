@@ -66,7 +66,8 @@ class Cluster {
     };
     using JoinOutcome = std::variant<Joined, Refusal>;
 
-    Cluster(Timers timers, Instant started) : timers_(timers), started_(started) {}
+    Cluster(Timers timers, Instant started, const HealthLimits& health = {})
+        : timers_(timers), started_(started), health_(health) {}
 
     void set_listener(NodeListener* listener) { listener_ = listener; }
 
@@ -86,7 +87,7 @@ class Cluster {
 
     /// Any byte proves life.
     void on_heard(Instant now, SessionId session, Effects& effects);
-    void on_vitals(SessionId session, const Vitals& vitals);
+    void on_vitals(Instant now, SessionId session, const Vitals& vitals, Effects& effects);
     void on_disconnected(Instant now, SessionId session, std::string_view reason, Effects& effects);
 
     /// Judges silence. To be called a few times a second.
@@ -130,11 +131,13 @@ class Cluster {
     void forget_plain(Instant now);
     void replace_plain_predecessor(const Node& node);
 
+    static void announce_health(const Node& node, Health::Change change, Effects& effects);
     void changed(Node& node, Effects& effects);
 
     NodeListener* listener_ = nullptr;
     Timers timers_;
     Instant started_;
+    HealthLimits health_;
     std::map<std::string, std::unique_ptr<Node>> nodes_;  // by id
     std::unordered_map<std::string, Node*> by_name_;
     std::unordered_map<SessionId, Node*> by_session_;

@@ -53,9 +53,7 @@ std::string why_no_work(const Worker& worker) {
     if (node.state == NodeState::suspect || worker.session == 0) return "it is not connected";
     if (!node.record.quarantine.empty()) return "it is in quarantine: " + node.record.quarantine;
     if (node.record.draining) return "it is drained";
-    const auto reasons = unwell_reasons(node.vitals);
-    if (node.too_unwell_for_work)
-        return reasons.empty() ? "it has to cool down first" : "it is unwell: " + reasons.front();
+    if (!node.health.no_work().empty()) return "it is unwell: " + node.health.no_work();
     return {};
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/clock.hpp"
 #include "common/messages.hpp"
+#include "master/core/health.hpp"
 
 namespace rpic {
 
@@ -64,17 +65,10 @@ struct Node {
     std::optional<Instant> last_heard;  // nothing: not since the master started
     std::optional<Instant> lost_at;
     Vitals vitals;
-    bool too_unwell_for_work = false;  // until that is over for good: see update_health()
-    std::int64_t connections = 0;      // since the master started
-    std::uint64_t changed = 0;         // Cluster::version() of the last change that viewers see
+    Health health;                 // what they mean
+    std::int64_t connections = 0;  // since the master started
+    std::uint64_t changed = 0;     // Cluster::version() of the last change that viewers see
 };
-
-/// What is wrong with a machine, in words for people; empty if it is well.
-std::vector<std::string> unwell_reasons(const Vitals& vitals);
-
-/// Judges whether the node may get work, with a hysteresis: hot ones wait until they have cooled
-/// down well below limits::hot_celsius.
-void update_health(Node& node);
 
 /// The node as `rpicluster nodes -o json` shows it.
 NodeView view_of(const Node& node, Instant now);

@@ -95,7 +95,7 @@ void Master::hear(SessionId id, Session& session, Up& message) {
     auto& program = *program_;
     Effects effects;
     if (const auto* beat = std::get_if<Heartbeat>(&message)) {
-        program.cluster.on_vitals(id, beat->vitals);
+        program.cluster.on_vitals(moment().at, id, beat->vitals, effects);
         HeartbeatAck answer;
         answer.sequence = beat->sequence;
         stage_.network.send_down(session.link, answer);

@@ -349,17 +349,9 @@ TEST_CASE("vitals that cannot be are not believed") {
         CHECK_FALSE(told([=](Vitals& vitals) { vitals.load_1m = value; }).load_1m.has_value());
     CHECK_FALSE(told([](Vitals& vitals) { vitals.ram_available_bytes = -1; }).ram_available_bytes);
     CHECK(told([](Vitals& vitals) { vitals.throttled = true; }).throttled == true);
-}
-
-TEST_CASE("what is wrong with a machine, in words") {
-    Vitals vitals;
-    CHECK(unwell_reasons(vitals).empty());
-    vitals.undervoltage = vitals.throttled = false;
-    vitals.temperature_c = limits::hot_celsius - 0.01;
-    CHECK(unwell_reasons(vitals).empty());
-    vitals.undervoltage = vitals.throttled = true;
-    vitals.temperature_c = 84.6;
-    CHECK(unwell_reasons(vitals) ==
-          Lines{"under-voltage: the power supply or its cable is too weak",
-                "throttled by its firmware", "hot: 85 C"});
+    CHECK_FALSE(told([](Vitals& vitals) { vitals.disk_free_bytes = -5; }).disk_free_bytes);
+    CHECK_FALSE(told([](Vitals& vitals) { vitals.pressure_io = 100.5; }).pressure_io.has_value());
+    CHECK(told([](Vitals& vitals) { vitals.pressure_io = 99.5; }).pressure_io == 99.5);
+    CHECK(told([](Vitals& vitals) { vitals.network = std::string(1000, 'x'); }).network.size() <=
+          limits::text_chars + 3);
 }

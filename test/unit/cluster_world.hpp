@@ -85,7 +85,7 @@ class World {
     }
     void vitals(SessionId session, const Vitals& vitals) {
         effects_.clear();
-        cluster.on_vitals(session, vitals);
+        cluster.on_vitals(now, session, vitals, effects_);
     }
     void disconnected(SessionId session, const std::string& reason = "gone") {
         effects_.clear();

@@ -109,6 +109,10 @@ function factsOf(node) {
     ["Speed", node.speed == null ? null : `${number(node.speed)} times the mean`],
     ["Power", html`<${Power} vitals=${node.vitals} />`],
     ["Load", node.vitals.load_1m == null ? null : number(node.vitals.load_1m)],
+    ["Disk", node.vitals.disk_bytes && `${bytes(node.vitals.disk_free_bytes)} free of ${
+      bytes(node.vitals.disk_bytes)}`],
+    ["Network", [node.vitals.network, node.vitals.network_mbps &&
+      `${node.vitals.network_mbps} Mbit/s`].filter(Boolean).join(", ")],
     ["Came back", node.reconnects > 0 ? plural(node.reconnects, "time") : null],
     ["Last heard", html`<${Silence} node=${node} />`],
   ];
