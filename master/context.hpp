@@ -28,6 +28,8 @@ struct MasterOptions {
     std::uint16_t port = 12345;    // 0: any free one
     std::filesystem::path folder;  // <state dir>/master
     bool plain = false;
+    bool discovery = true;
+    std::uint16_t discovery_port = 12345;  // 0: any free one
 };
 
 /// The parts of a running master. It outlives every session; all of it belongs to the one loop.

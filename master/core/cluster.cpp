@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "common/limits.hpp"
 #include "common/text.hpp"
@@ -72,6 +73,19 @@ std::string wish_of(const Hello& hello) {
     return wish.empty() ? "node" : wish;
 }
 
+/// NAME, NAME-2, NAME-3 ...
+std::string numbered_name(const std::string& wish, int number) {
+    if (number == 1) return wish;
+    const auto suffix = "-" + std::to_string(number);
+    return wish.substr(0, limits::name_chars - suffix.size()) + suffix;
+}
+
+/// Something about a node that people should look at.
+void warn(const std::string& kind, const Node& node, const std::string& text, Effects& effects) {
+    effects.push_back(Happened{"node_" + kind, node.record.name, 0, std::nullopt, text});
+    effects.push_back(Announce{true, text, kind, node.record.id});
+}
+
 }  // namespace
 
 void Cluster::restore(NodeRecord record) {
@@ -86,7 +100,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     if (hello.role != "worker" && hello.role != "basic" && hello.role != "webserver")
         return Refusal{"role", "unknown role \"" + cut(hello.role) + "\""};
     Node* node = nullptr;
-    std::string copied_from;
+    const Node* original = nullptr;  // of a copied card
     if (!known_id.empty()) {
         const auto known = nodes_.find(std::string(known_id));
         if (known == nodes_.end()) return Refusal{"removed", "this node was removed"};
@@ -95,23 +109,29 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
         const bool spoke_lately =
             node->session != 0 && node->last_heard && now - *node->last_heard < timers_.lost_after;
         if (other_board && spoke_lately) {
-            copied_from = node->record.name;
-            node = nullptr;
+            original = std::exchange(node, nullptr);
         }
-    } else if (node = abandoned_join(hello); node != nullptr) {
-        // Its first key never reached it, so nobody can have it: it gets another.
+    } else if (node = earlier_self(hello); node != nullptr) {
+        if (node->record.confirmed)
+            warn("reimaged", *node,
+                 "node " + node->record.name +
+                     " joins anew from the same board (a card that was "
+                     "written anew?): its earlier key is worthless now",
+                 effects);
+        // Its first key never reached it, or is gone with what was on its card: it gets another.
         effects.push_back(ForgetKey{node->record.key_identity});
         node->record.key_identity = fresh.key_identity;
+        node->record.confirmed = false;
     }
     if (node == nullptr) {
         if (nodes_.size() - plain_nodes_ >= limits::nodes)
             return Refusal{
                 "full", "the cluster is full: it has " + std::to_string(limits::nodes) + " nodes"};
-        if (!copied_from.empty())
-            effects.push_back(Announce{true,
-                                       "a second machine uses the key of node " + copied_from +
-                                           " (a copied card?): it joins as a new node",
-                                       "clone", std::string(known_id)});
+        if (original != nullptr)
+            warn("clone", *original,
+                 "a second machine uses the key of node " + original->record.name +
+                     " (a copied card?): it joins as a new node",
+                 effects);
         NodeRecord record;
         record.id = fresh.node_id;
         record.key_identity = fresh.key_identity;
@@ -123,18 +143,18 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     if (node->record.wished_name != wish_of(hello)) rename(*node, wish_of(hello));
     update(node->record, hello);
     const bool with_new_key = node->record.key_identity == fresh.key_identity;
-    if (!with_new_key) confirm(*node);  // it came with its own
+    if (!with_new_key) node->record.confirmed = true;  // it came with its own
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
     if (with_new_key || before != node->record) effects.push_back(SaveNode{node->record});
     if (listener_ != nullptr) listener_->on_node_changed(*node);
-    return Joined{node->record.id, node->record.name, with_new_key, !copied_from.empty()};
+    return Joined{node->record.id, node->record.name, with_new_key, original != nullptr};
 }
 
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
     Node* node = node_of(session);
     if (node == nullptr || node->plain || node->record.confirmed) return;
-    confirm(*node);
+    node->record.confirmed = true;
     effects.push_back(SaveNode{node->record});
 }
 
@@ -273,7 +293,6 @@ Node& Cluster::add(NodeRecord record) {
     node->record = std::move(record);
     Node& added = *node;
     by_name_[added.record.name] = &added;
-    if (!added.record.confirmed) unconfirmed_.insert(added.record.id);
     nodes_[added.record.id] = std::move(node);
     return added;
 }
@@ -284,12 +303,9 @@ Node* Cluster::node_of(SessionId session) {
 }
 
 std::string Cluster::unique_name(const std::string& wish) const {
-    std::string name = wish;
-    for (int number = 2; by_name_.contains(name); ++number) {
-        const auto suffix = "-" + std::to_string(number);
-        name = wish.substr(0, limits::name_chars - suffix.size()) + suffix;
-    }
-    return name;
+    int number = 1;
+    while (by_name_.contains(numbered_name(wish, number))) ++number;
+    return numbered_name(wish, number);
 }
 
 void Cluster::rename(Node& node, const std::string& wish) {
@@ -388,7 +404,6 @@ void Cluster::forget(std::string id) {
         std::erase(plain_disconnected_, id);
         --plain_nodes_;
     }
-    unconfirmed_.erase(id);
     nodes_.erase(found);
     gone_.push_back({++version_, std::move(id)});
     if (gone_.size() > gone_remembered) {
@@ -397,24 +412,24 @@ void Cluster::forget(std::string id) {
     }
 }
 
-/// A node of that name and board which was welcomed once and never confirmed its key: the power
-/// went between the welcome and the disk. What is left of its connection is that of an earlier
-/// boot.
-Node* Cluster::abandoned_join(const Hello& hello) {
-    for (const auto& id : unconfirmed_) {
-        Node& node = *nodes_.at(id);
+/// The node that this one was before it forgot its key: its board was written anew, or the power
+/// went between the welcome and its disk. It has the same board, role and wish, and no connection,
+/// or only what is left of one from an earlier boot. Several containers of one board are kept apart
+/// by their names, or by being connected.
+Node* Cluster::earlier_self(const Hello& hello) {
+    const auto wish = wish_of(hello);
+    for (int number = 1;; ++number) {
+        const auto found = by_name_.find(numbered_name(wish, number));
+        if (found == by_name_.end()) return nullptr;
+        Node& node = *found->second;
         const auto& record = node.record;
         const bool gone = node.session == 0 || node.boot_id != cut(hello.boot_id);
-        if (gone && record.role == hello.role && record.wished_name == wish_of(hello) &&
-            record.fingerprint == cut(hello.fingerprint))
+        const bool same_board = record.fingerprint == cut(hello.fingerprint) &&
+                                (!record.fingerprint.empty() || !record.confirmed);
+        if (gone && same_board && !node.plain && record.role == hello.role &&
+            record.wished_name == wish)
             return &node;
     }
-    return nullptr;
-}
-
-void Cluster::confirm(Node& node) {
-    node.record.confirmed = true;
-    unconfirmed_.erase(node.record.id);
 }
 
 /// Plain nodes have no identity, so each connection is a new one; those that ended are shown for a

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -119,8 +118,7 @@ class Cluster {
     void set_state(Node& node, NodeState state, std::string_view why, Effects& effects);
     void touch(Node& node) { node.changed = ++version_; }
     void forget(std::string id);  // by value: it may be the id in the node that goes
-    Node* abandoned_join(const Hello& hello);
-    void confirm(Node& node);
+    Node* earlier_self(const Hello& hello);
     void forget_plain(Instant now);
     void replace_plain_predecessor(const Node& node);
 
@@ -134,7 +132,6 @@ class Cluster {
     std::unordered_map<SessionId, Node*> by_session_;
     std::deque<std::string> plain_disconnected_;  // ids of nodes_, oldest first
     std::size_t plain_nodes_ = 0;
-    std::set<std::string> unconfirmed_;  // ids of nodes_ that may not have their key on disk
     std::uint64_t version_ = 0;
     struct Gone {
         std::uint64_t version;
