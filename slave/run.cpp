@@ -136,7 +136,6 @@ class Attempts {
                 co_await ask(std::move(key));
                 break;
             case MasterSearch::Step::Kind::wait:
-                if (search_.key_refused() && link_.try_other_key()) search_.forget_refusals();
                 co_await wait_without_master(search_.trouble(), step.rest);
                 break;
         }
@@ -156,6 +155,7 @@ class Attempts {
                                             : Failure::unreachable;
         if (link_.joined()) search_.joined(target);
         search_.failed(Clock::now(), target, ending.reason + ending.advice, how);
+        if (search_.key_refused() && link_.try_other_key()) search_.forget_refusals();
         if (!link_.joined()) co_return;  // trouble() tells of it when the round is over
         tell(target, ending, "");
         backoff_.reset();

@@ -65,7 +65,6 @@ MasterSearch::Step MasterSearch::next(Instant now) {
 void MasterSearch::begin_round(Instant now) {
     in_round_ = true;
     asked_ = false;
-    key_refused_ = false;
     two_masters_.clear();
     ask_failed_.clear();
     last_failure_.clear();
@@ -106,7 +105,13 @@ bool MasterSearch::take(Instant now, Step& step) {
 
 void MasterSearch::heard(const std::vector<FoundMaster>& found) {
     std::map<std::string, FoundMaster> masters;  // by run
-    for (const auto& master : found) masters.emplace(master.run, master);
+    std::map<std::string, std::string> runs;     // by place
+    for (const auto& master : found) {
+        // One address for two of them: it was restarted while it was asked.
+        auto& run = runs.try_emplace(place_of(master.address), master.run).first->second;
+        if (run != master.run) masters.erase(std::exchange(run, master.run));
+        masters.emplace(master.run, master);
+    }
     if (masters.size() > 1) {
         two_masters_ = std::to_string(masters.size()) + " masters answer, " + in_words(masters) +
                        ", and it is not for this slave to choose: stop those that should not "
@@ -138,10 +143,8 @@ void MasterSearch::failed(Instant now, const HostPort& master, const std::string
     const auto place = place_of(master);
     // That a name does not exist is no news.
     if (phase_ != Phase::names || how != Failure::unreachable) last_failure_ = place + ": " + why;
-    if (how == Failure::key_refused) {
-        rests_until_[place] = now + limits::refused_retry;
-        if (!last_known_ || is_last_known(place)) key_refused_ = true;
-    }
+    key_refused_ = how == Failure::key_refused && (!last_known_ || is_last_known(place));
+    if (how == Failure::key_refused) rests_until_[place] = now + limits::refused_retry;
     if (how == Failure::refused) {
         all_rest_until_ = now + limits::refused_retry;
         in_round_ = false;

@@ -57,8 +57,8 @@ class MasterSearch {
     /// Why the last round found nothing, in one sentence.
     std::string trouble() const;
 
-    /// Whether this slave's key was refused in the last round by the master that it knows, or by
-    /// whoever else if it knows none: others may be strangers.
+    /// Whether the last attempt failed because this slave's key was refused by the master that it
+    /// knows, or by whoever else if it knows none: others may be strangers.
     bool key_refused() const { return key_refused_; }
     /// There is another key to try: nobody rests any more.
     void forget_refusals();

@@ -107,9 +107,8 @@ TEST_CASE("a stranger at the last address does not hold up the search, and rests
     seeker.failed(Failure::key_refused);
     CHECK(seeker.search.key_refused());
     CHECK(seeker.round() == "rpicluster rpicluster.local ask wait");
-    CHECK(seeker.search.key_refused());
-    CHECK(seeker.round() == "rpicluster rpicluster.local ask wait");
     CHECK_FALSE(seeker.search.key_refused());
+    CHECK(seeker.round() == "rpicluster rpicluster.local ask wait");
     seeker.now += limits::refused_retry;
     CHECK(seeker.next() == "10.0.0.1");
 }
@@ -131,6 +130,8 @@ TEST_CASE("a stranger with the usual name says nothing about this slave's key") 
     CHECK(newcomer.search.key_refused());
     newcomer.search.forget_refusals();
     CHECK_FALSE(newcomer.search.key_refused());
+    CHECK(newcomer.round() == "rpicluster.local ask wait");
+    CHECK(newcomer.next() == "rpicluster");  // nobody rests
 }
 
 TEST_CASE("what the master itself refuses is not tried at its other addresses") {
@@ -166,6 +167,19 @@ TEST_CASE("of two masters none is tried, and both are named") {
     seeker.until_ask();
     seeker.search.heard({{cluster_a, "1", last}});
     CHECK(seeker.next() == "10.0.0.1");
+}
+
+TEST_CASE("a master that is restarted while it is asked is one") {
+    Seeker seeker(std::nullopt);
+    seeker.until_ask();
+    seeker.search.heard({{cluster_a, "1", last},
+                         {cluster_a, "2", {"fe80::1%eth0", 12345}},
+                         {cluster_a, "2", last}});
+    CHECK(seeker.next() == "10.0.0.1");
+    seeker.failed();
+    CHECK(seeker.next() == "fe80::1%eth0");
+    seeker.failed();
+    CHECK(seeker.next() == "wait");
 }
 
 TEST_CASE("without a network the search goes on and says why it finds nothing") {
