@@ -3,10 +3,9 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
 
 #include <stdexcept>
-
-#include "common/keys.hpp"
 
 namespace rpic {
 
@@ -54,9 +53,13 @@ std::string bytes_of(std::string_view hex, std::size_t count) {
 }
 
 std::string proof_of(std::string_view bytes, std::string_view key) {
-    const Psk secret = discovery_key(key);
+    // A secret for this purpose alone, as the one of TLS is for that.
+    std::string named = "rpicluster-discovery";
+    named += key;
+    unsigned char secret[SHA256_DIGEST_LENGTH];
+    SHA256(reinterpret_cast<const unsigned char*>(named.data()), named.size(), secret);
     unsigned char proof[proof_bytes];
-    if (HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+    if (HMAC(EVP_sha256(), secret, sizeof secret,
              reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), proof,
              nullptr) == nullptr)
         throw std::runtime_error("HMAC failed");

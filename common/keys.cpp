@@ -84,10 +84,6 @@ Psk key_psk(std::string_view key) {
     return sha256("rpicluster-psk", key);
 }
 
-Psk discovery_key(std::string_view key) {
-    return sha256("rpicluster-discovery", key);
-}
-
 std::string random_hex(std::size_t bytes) {
     return hex(random_bytes(bytes), bytes);
 }

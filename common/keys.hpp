@@ -23,10 +23,6 @@ std::string key_identity(std::string_view key);
 using Psk = std::array<unsigned char, 32>;
 Psk key_psk(std::string_view key);
 
-/// What proves in discovery (discovery.hpp) that somebody has the key:
-/// SHA-256("rpicluster-discovery" | key).
-Psk discovery_key(std::string_view key);
-
 /// `bytes` random bytes as lower-case hex: ids of clusters and nodes.
 std::string random_hex(std::size_t bytes);
 
