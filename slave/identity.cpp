@@ -4,6 +4,7 @@
 #include "common/files.hpp"
 #include "common/keys.hpp"
 #include "common/limits.hpp"
+#include "common/log.hpp"
 
 namespace rpic {
 
@@ -67,8 +68,13 @@ void Identity::keep_master(const HostPort& master) {
     const auto text = format_host_port(master.host, master.port);
     if (on_this_machine(master.host)) return;
     if (last_master_ && format_host_port(last_master_->host, last_master_->port) == text) return;
-    write_secret(options_.folder / last_master_file, text + "\n");
     last_master_ = master;
+    try {
+        write_secret(options_.folder / last_master_file, text + "\n");
+    } catch (const ConfigError& error) {
+        // A full disk is no reason to leave a cluster: the master can be found again.
+        log_rarely(Severity::warning, "last master", "", error.what());
+    }
 }
 
 void Identity::forget_node_key() {

@@ -97,6 +97,14 @@ TEST_CASE("the last master is kept, and written only when it is another") {
     CHECK(known->port == 7);
 }
 
+TEST_CASE("a slave that cannot write down where its master is remembers it all the same") {
+    Card card;
+    Identity identity(card.options);
+    std::filesystem::create_directories(card.options.folder / "master" / "in the way");
+    CHECK_NOTHROW(identity.keep_master({"10.0.0.1", 1}));
+    CHECK(identity.last_master().has_value());
+}
+
 TEST_CASE("a master on this machine is found anew, not remembered") {
     Card card;
     Identity identity(card.options);
