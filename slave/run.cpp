@@ -67,6 +67,7 @@ class Attempts {
           names_(executor) {}
 
     asio::awaitable<void> run() {
+        const std::string unknown = "no master is known: name it with --master HOST[:PORT]";
         for (;;) {
             const auto masters = named_masters(options_);
             if (!masters.empty())
@@ -74,8 +75,7 @@ class Attempts {
             else if (options_.discovery)
                 co_await look_for_one();
             else
-                co_await wait_without_master(
-                    "no master is known: name it with --master HOST[:PORT]", Duration::zero());
+                co_await wait_without_master(unknown, Duration::zero());
         }
     }
 
