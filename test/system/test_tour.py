@@ -18,13 +18,13 @@ from network import may_make_networks
 @unittest.skipUnless(may_make_networks() and shutil.which("mmdebstrap"),
                      "needs root, network namespaces, nft and mmdebstrap")
 class TourTest(unittest.TestCase):
-    @time_limit(400)
+    @time_limit(900)
     def test_tour(self):
         programs = pathlib.Path(os.environ.get("RPIC_TEST_BIN", ROOT / "build" / "bin"))
         if not (programs.parent / "packaging" / "slave" / "changelog.gz").exists():
             self.skipTest(f"{programs.parent} is no complete build")
         done = subprocess.run([ROOT / "scripts" / "tour", "--bin", programs], capture_output=True,
-                              text=True, check=False, timeout=380)
+                              text=True, check=False, timeout=880)
         print(done.stdout)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         steps = re.findall(r"^ *([0-9.]+) s  (.+)$", done.stdout, re.MULTILINE)
