@@ -27,7 +27,7 @@ constexpr std::size_t proof_at = 64;
 constexpr std::size_t proof_bytes = 32;
 static_assert(proof_at + proof_bytes == discovery_bytes);
 
-std::string hex_of(std::string_view bytes) {
+std::string datagram_hex(std::string_view bytes) {
     constexpr std::string_view digits = "0123456789abcdef";
     std::string text;
     for (const char c : bytes) {
@@ -44,7 +44,7 @@ int digit_of(char c) {
     throw std::invalid_argument("no lower-case hex digit");
 }
 
-std::string bytes_of(std::string_view hex, std::size_t count) {
+std::string datagram_bytes(std::string_view hex, std::size_t count) {
     if (hex.size() != 2 * count) throw std::invalid_argument("not so many hex digits");
     std::string bytes;
     for (std::size_t at = 0; at < hex.size(); at += 2)
@@ -71,7 +71,7 @@ bool begins_as(std::string_view datagram, std::string_view magic) {
            datagram[magic.size()] == wire_version;
 }
 
-std::string begin(std::string_view magic) {
+std::string begin_datagram(std::string_view magic) {
     std::string datagram(magic);
     datagram += wire_version;
     datagram += '\0';
@@ -81,29 +81,29 @@ std::string begin(std::string_view magic) {
 }  // namespace
 
 std::string encode_question(const DiscoveryQuestion& question, std::string_view key) {
-    auto datagram = begin(question_magic);
+    auto datagram = begin_datagram(question_magic);
     datagram += std::string(2, '\0');
-    datagram += bytes_of(question.identity, who_bytes);
-    datagram += bytes_of(question.nonce, nonce_bytes);
+    datagram += datagram_bytes(question.identity, who_bytes);
+    datagram += datagram_bytes(question.nonce, nonce_bytes);
     datagram += std::string(proof_at - cluster_at, '\0');
     return datagram + proof_of(datagram, key);
 }
 
 std::string encode_answer(const DiscoveryAnswer& answer, std::string_view key) {
-    auto datagram = begin(answer_magic);
+    auto datagram = begin_datagram(answer_magic);
     datagram += static_cast<char>(answer.port >> 8);
     datagram += static_cast<char>(answer.port & 255);
-    datagram += bytes_of(answer.run, who_bytes);
-    datagram += bytes_of(answer.nonce, nonce_bytes);
-    datagram += bytes_of(answer.cluster, cluster_bytes);
+    datagram += datagram_bytes(answer.run, who_bytes);
+    datagram += datagram_bytes(answer.nonce, nonce_bytes);
+    datagram += datagram_bytes(answer.cluster, cluster_bytes);
     datagram.append(answer.address.begin(), answer.address.end());
     return datagram + proof_of(datagram, key);
 }
 
 std::optional<DiscoveryQuestion> read_question(std::string_view datagram) {
     if (!begins_as(datagram, question_magic)) return std::nullopt;
-    return DiscoveryQuestion{hex_of(datagram.substr(who_at, who_bytes)),
-                             hex_of(datagram.substr(nonce_at, nonce_bytes))};
+    return DiscoveryQuestion{datagram_hex(datagram.substr(who_at, who_bytes)),
+                             datagram_hex(datagram.substr(nonce_at, nonce_bytes))};
 }
 
 bool proves_key(std::string_view datagram, std::string_view key) {
@@ -116,13 +116,13 @@ std::optional<DiscoveryAnswer> read_answer(std::string_view datagram, std::strin
                                            std::string_view key) {
     if (!begins_as(datagram, answer_magic)) return std::nullopt;
     DiscoveryAnswer answer;
-    answer.nonce = hex_of(datagram.substr(nonce_at, nonce_bytes));
+    answer.nonce = datagram_hex(datagram.substr(nonce_at, nonce_bytes));
     if (answer.nonce != nonce || !proves_key(datagram, key)) return std::nullopt;
     answer.port = static_cast<std::uint16_t>(static_cast<unsigned char>(datagram[6]) << 8 |
                                              static_cast<unsigned char>(datagram[7]));
     if (answer.port == 0) return std::nullopt;
-    answer.run = hex_of(datagram.substr(who_at, who_bytes));
-    answer.cluster = hex_of(datagram.substr(cluster_at, cluster_bytes));
+    answer.run = datagram_hex(datagram.substr(who_at, who_bytes));
+    answer.cluster = datagram_hex(datagram.substr(cluster_at, cluster_bytes));
     const auto address = datagram.substr(address_at, answer.address.size());
     for (std::size_t i = 0; i < address.size(); ++i)
         answer.address[i] = static_cast<unsigned char>(address[i]);

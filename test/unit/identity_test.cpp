@@ -14,9 +14,9 @@ using namespace rpic::test;
 
 namespace {
 
-const std::string join_key = "7KQ2M-ABCDE-FGHJK-MNPQR-STUVW";
-const std::string other_key = "7KQ2M-ABCDE-FGHJK-MNPQR-STUVX";
-const std::string node_key = "7KQ2M-ABCDE-FGHJK-MNPQR-STUV2";
+const std::string card_join_key = "7KQ2M-ABCDE-FGHJK-MNPQR-STUVW";
+const std::string card_other_key = "7KQ2M-ABCDE-FGHJK-MNPQR-STUVX";
+const std::string card_node_key = "7KQ2M-ABCDE-FGHJK-MNPQR-STUV2";
 
 /// The state dir of a slave, and what it was started with.
 struct Card {
@@ -44,39 +44,39 @@ struct Card {
 
 TEST_CASE("a configured join key is taken into the state folder until the node has its own") {
     Card card;
-    card.options.join_key = join_key;
+    card.options.join_key = card_join_key;
     {
         const Identity identity(card.options);
-        CHECK(identity.key() == join_key);
-        CHECK(card.text("join.key") == join_key + "\n");
+        CHECK(identity.key() == card_join_key);
+        CHECK(card.text("join.key") == card_join_key + "\n");
         CHECK(card.mode("join.key") == 0600);
     }
     // It may be deleted from the boot partition now.
     card.options.join_key.clear();
     Identity identity(card.options);
-    CHECK(identity.key() == join_key);
+    CHECK(identity.key() == card_join_key);
     // Another one there replaces it.
-    card.options.join_key = other_key;
-    CHECK(Identity(card.options).key() == other_key);
-    CHECK(card.text("join.key") == other_key + "\n");
-    identity.keep_node_key(node_key);
-    CHECK(identity.key() == node_key);
+    card.options.join_key = card_other_key;
+    CHECK(Identity(card.options).key() == card_other_key);
+    CHECK(card.text("join.key") == card_other_key + "\n");
+    identity.keep_node_key(card_node_key);
+    CHECK(identity.key() == card_node_key);
     CHECK_FALSE(card.text("join.key"));
     // From then on it is not even looked at.
-    CHECK(Identity(card.options).key() == node_key);
+    CHECK(Identity(card.options).key() == card_node_key);
     CHECK_FALSE(card.text("join.key"));
 }
 
 TEST_CASE("of several join keys the one in a file that was named counts") {
     Card card;
     std::filesystem::create_directory(card.options.state / "master");
-    write_secret(card.options.state / "master" / "join.key", node_key + "\n");
-    CHECK(Identity(card.options).key() == node_key);  // of the master on this machine
-    card.options.join_key = join_key;
-    CHECK(Identity(card.options).key() == join_key);
-    write_secret(card.folder.path() / "key", other_key + "\n");
+    write_secret(card.options.state / "master" / "join.key", card_node_key + "\n");
+    CHECK(Identity(card.options).key() == card_node_key);  // of the master on this machine
+    card.options.join_key = card_join_key;
+    CHECK(Identity(card.options).key() == card_join_key);
+    write_secret(card.folder.path() / "key", card_other_key + "\n");
     card.options.key_file = (card.folder.path() / "key").string();
-    CHECK(Identity(card.options).key() == other_key);
+    CHECK(Identity(card.options).key() == card_other_key);
 }
 
 TEST_CASE("the last master is kept, and written only when it is another") {
