@@ -3,6 +3,7 @@
 #include <array>
 
 #include "common/discovery.hpp"
+#include "common/limits.hpp"
 #include "common/sleep.hpp"
 #include "slave/discovery.hpp"
 #include "test/async/test_master.hpp"
@@ -48,13 +49,13 @@ struct BeaconWorld {
     std::unique_ptr<Beacon> made;
 };
 
-asio::awaitable<void> ask(std::vector<DiscoveryTarget> targets, std::string key,
-                          std::vector<FoundMaster>& found) {
+asio::awaitable<void> ask_once(std::vector<DiscoveryTarget> targets, std::string key,
+                               std::vector<FoundMaster>& found) {
     found = co_await ask_for_masters(std::move(targets), std::move(key));
 }
 
 /// Sends datagrams and waits for the master to have looked at all of them.
-asio::awaitable<void> send_all(BeaconWorld& world, std::vector<std::string> datagrams) {
+asio::awaitable<void> send_datagrams(BeaconWorld& world, std::vector<std::string> datagrams) {
     const auto executor = co_await asio::this_coro::executor;
     udp::socket socket(executor, udp::endpoint(asio::ip::address_v4::loopback(), 0));
     const auto& counters = world.counters();
@@ -71,7 +72,7 @@ asio::awaitable<void> send_all(BeaconWorld& world, std::vector<std::string> data
     CHECK(socket.available() <= datagrams.size() * discovery_bytes);
 }
 
-std::string question_of(const std::string& key) {
+std::string question_with(const std::string& key) {
     return encode_question({key_identity(key), random_hex(16)}, key);
 }
 
@@ -80,14 +81,14 @@ std::string question_of(const std::string& key) {
 TEST_CASE("a slave with the join key finds the master, one without does not") {
     BeaconWorld world;
     std::vector<FoundMaster> found;
-    world.run(ask(world.targets(), world.master.join_key(), found));
+    world.run(ask_once(world.targets(), world.master.join_key(), found));
     REQUIRE(found.size() == 1);  // however often it answered
     CHECK(found[0].address.host == "127.0.0.1");
     CHECK(found[0].address.port == world.master.listener.port());
     CHECK(found[0].cluster == world.master.context.cluster_id);
     CHECK(world.counters().discovery_answered == limits::discovery_questions);
     CHECK(world.counters().discovery_refused == 0);
-    world.run(ask(world.targets(), make_key(), found));
+    world.run(ask_once(world.targets(), make_key(), found));
     CHECK(found.empty());
     CHECK(world.counters().discovery_answered == limits::discovery_questions);
     CHECK(world.counters().discovery_refused == limits::discovery_questions);
@@ -100,24 +101,26 @@ TEST_CASE("keys of nodes find the master, those of people do not") {
     const auto node = add_key(context, "node", "", random_hex(16), batch);
     const auto web = add_key(context, "web", "", random_hex(16), batch);
     const auto token = add_key(context, "admin", "laptop", "", batch);
-    world.run(send_all(world, {question_of(node.key), question_of(web.key)}));
+    world.run(send_datagrams(world, {question_with(node.key), question_with(web.key)}));
     CHECK(world.counters().discovery_answered == 2);
-    world.run(send_all(world, {question_of(token.key), question_of(world.master.admin_key())}));
+    world.run(
+        send_datagrams(world, {question_with(token.key), question_with(world.master.admin_key())}));
     CHECK(world.counters().discovery_answered == 2);
     CHECK(world.counters().discovery_refused == 2);
     // A renewed join key, or that of a node that was removed.
     context.keyring.drop(node.identity);
-    world.run(send_all(world, {question_of(node.key)}));
+    world.run(send_datagrams(world, {question_with(node.key)}));
     CHECK(world.counters().discovery_refused == 3);
 }
 
 TEST_CASE("what is no question, or proves nothing, is not answered") {
     BeaconWorld world;
     const auto key = world.master.join_key();
-    auto forged = question_of(key);
+    auto forged = question_with(key);
     forged.back() = static_cast<char>(forged.back() ^ 1);
-    world.run(send_all(world, {"", "x", std::string(discovery_bytes, '\0'), forged,
-                               question_of(key) + "x", std::string(60'000, 'x'),
+    world.run(
+        send_datagrams(world, {"", "x", std::string(discovery_bytes, '\0'), forged,
+                               question_with(key) + "x", std::string(60'000, 'x'),
                                encode_question({key_identity(key), random_hex(16)}, make_key())}));
     CHECK(world.counters().discovery_answered == 0);
     CHECK(world.counters().discovery_refused == 7);
@@ -127,8 +130,8 @@ TEST_CASE("one address gets so many answers") {
     BeaconWorld world;
     const auto asked = 2 * limits::discovery_per_address;
     const std::vector<std::string> questions(static_cast<std::size_t>(asked),
-                                             question_of(world.master.join_key()));
-    world.run(send_all(world, questions));
+                                             question_with(world.master.join_key()));
+    world.run(send_datagrams(world, questions));
     const auto& counters = world.counters();
     CHECK(counters.discovery_answered + counters.discovery_limited == asked);
     CHECK(counters.discovery_answered >= limits::discovery_per_address);
@@ -162,7 +165,7 @@ TEST_CASE("a slave believes nobody who has not its key, and nobody who answers a
     auto all = [&]() -> asio::awaitable<void> {
         std::vector<DiscoveryTarget> targets(1);
         targets[0].endpoint = liar.local_endpoint();
-        co_await until_first_failure(lie(), ask(std::move(targets), key, found));
+        co_await until_first_failure(lie(), ask_once(std::move(targets), key, found));
     };
     run_all(io, all());
     CHECK(found.empty());
@@ -171,7 +174,7 @@ TEST_CASE("a slave believes nobody who has not its key, and nobody who answers a
 TEST_CASE("without a network there is nobody to ask") {
     asio::io_context io;
     std::vector<FoundMaster> found;
-    CHECK_THROWS_WITH(run_all(io, ask({}, make_key(), found)), "there is no network");
+    CHECK_THROWS_WITH(run_all(io, ask_once({}, make_key(), found)), "there is no network");
 }
 
 TEST_CASE("a master that listens on loopback, or has discovery switched off, hears no question") {
