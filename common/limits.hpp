@@ -212,6 +212,19 @@ inline constexpr auto connect_time = 5s;             // for one address
 inline constexpr auto resolve_time = 10s;
 inline constexpr auto plain_uuid_time = 5s;  // an older master of the texts may not answer
 
+// Discovery: a slave that knows no master asks for one (common/discovery.hpp).
+inline constexpr auto discovery_time = 1s;       // a slave asks and listens so long at a time
+inline constexpr int discovery_questions = 4;    // on each interface in that time
+inline constexpr auto discovery_patience = 10s;  // of an outage: only the last master is tried
+inline constexpr auto discovery_name_time = 3s;  // for a name to be resolved; later: not found
+inline constexpr std::size_t discovery_interfaces = 32;     // further ones are not asked on
+inline constexpr std::size_t discovery_masters = 16;        // that are listened to; others: ignored
+inline constexpr std::int64_t discovery_looked_at = 4'000;  // questions a second that a master
+                                                            // reads; the kernel drops the rest
+inline constexpr std::int64_t discovery_answers = 1'000;    // a second; more: not answered
+inline constexpr std::int64_t discovery_per_address = 32;   // of these, likewise
+inline constexpr int discovery_receive_bytes = 64 * 1024;   // that wait in the kernel
+
 // Stopping.
 inline constexpr auto stop_time = 2s;
 

@@ -29,6 +29,8 @@ struct MasterOptions {
     std::filesystem::path folder;  // <state dir>/master
     bool plain = false;
     HealthLimits health;
+    bool discovery = true;
+    std::uint16_t discovery_port = 12345;  // 0: any free one
 };
 
 /// The parts of a running master. It outlives every session; all of it belongs to the one loop.

@@ -57,6 +57,8 @@ int start(int argc, char** argv) {
     options.port = settings.port("port");
     options.plain = settings.toggle("plain");
     options.health = health_limits(settings);
+    options.discovery = settings.toggle("discovery");
+    options.discovery_port = settings.port("discovery_port");
     const auto state = state_dir(settings.text("state-dir"));
     options.folder = state / "master";
     make_private_folder(state);

@@ -87,6 +87,19 @@ std::string wish_of(const Hello& hello) {
     return wish.empty() ? "node" : wish;
 }
 
+/// NAME, NAME-2, NAME-3 ...
+std::string numbered_name(const std::string& wish, int number) {
+    if (number == 1) return wish;
+    const auto suffix = "-" + std::to_string(number);
+    return wish.substr(0, limits::name_chars - suffix.size()) + suffix;
+}
+
+/// Something about a node that people should look at.
+void warn(const std::string& kind, const Node& node, const std::string& text, Effects& effects) {
+    effects.push_back(Happened{"node_" + kind, node.record.name, 0, std::nullopt, text});
+    effects.push_back(Announce{true, text, kind, node.record.id});
+}
+
 }  // namespace
 
 void Cluster::restore(NodeRecord record) {
@@ -101,7 +114,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, const Key
     if (hello.role != "worker" && hello.role != "basic" && hello.role != "webserver")
         return Refusal{"role", "unknown role \"" + cut(hello.role) + "\""};
     Node* node = nullptr;
-    std::string copied_from;
+    const Node* original = nullptr;  // of a copied card
     if (!used.node_id.empty()) {
         const auto known = nodes_.find(std::string(used.node_id));
         if (known == nodes_.end()) return Refusal{"removed", "this node was removed"};
@@ -112,21 +125,26 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, const Key
         const bool spoke_lately =
             node->session != 0 && node->last_heard && now - *node->last_heard < timers_.lost_after;
         if (other_board && spoke_lately) {
-            copied_from = node->record.name;
-            node = nullptr;
+            original = std::exchange(node, nullptr);
         }
-    } else if (node = abandoned_join(hello); node != nullptr) {
+    } else if (node = earlier_self(hello); node != nullptr) {
+        if (node->record.confirmed)
+            warn("reimaged", *node,
+                 "node " + node->record.name +
+                     " joins anew from the same board (a card that was "
+                     "written anew?): its earlier key is worthless now",
+                 effects);
         offer(*node, fresh.key_identity, effects);
     }
     if (node == nullptr) {
         if (nodes_.size() - plain_nodes_ >= limits::nodes)
             return Refusal{
                 "full", "the cluster is full: it has " + std::to_string(limits::nodes) + " nodes"};
-        if (!copied_from.empty())
-            effects.push_back(Announce{true,
-                                       "a second machine uses the key of node " + copied_from +
-                                           " (a copied card?): it joins as a new node",
-                                       "clone", std::string(used.node_id)});
+        if (original != nullptr)
+            warn("clone", *original,
+                 "a second machine uses the key of node " + original->record.name +
+                     " (a copied card?): it joins as a new node",
+                 effects);
         NodeRecord record;
         record.id = fresh.node_id;
         record.key_identity = fresh.key_identity;
@@ -144,7 +162,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, const Key
     attach(*node, now, session, address, effects);
     if (with_new_key || before != node->record) effects.push_back(SaveNode{node->record});
     if (listener_ != nullptr) listener_->on_node_changed(*node);
-    return Joined{node->record.id, node->record.name, with_new_key, !copied_from.empty()};
+    return Joined{node->record.id, node->record.name, with_new_key, original != nullptr};
 }
 
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
@@ -292,7 +310,6 @@ Node& Cluster::add(NodeRecord record) {
     node->record = std::move(record);
     Node& added = *node;
     by_name_[added.record.name] = &added;
-    if (!added.record.confirmed) unconfirmed_.insert(added.record.id);
     nodes_[added.record.id] = std::move(node);
     return added;
 }
@@ -303,12 +320,9 @@ Node* Cluster::node_of(SessionId session) {
 }
 
 std::string Cluster::unique_name(const std::string& wish) const {
-    std::string name = wish;
-    for (int number = 2; by_name_.contains(name); ++number) {
-        const auto suffix = "-" + std::to_string(number);
-        name = wish.substr(0, limits::name_chars - suffix.size()) + suffix;
-    }
-    return name;
+    int number = 1;
+    while (by_name_.contains(numbered_name(wish, number))) ++number;
+    return numbered_name(wish, number);
 }
 
 void Cluster::rename(Node& node, const std::string& wish) {
@@ -417,7 +431,6 @@ void Cluster::forget(std::string id) {
         std::erase(plain_disconnected_, id);
         --plain_nodes_;
     }
-    unconfirmed_.erase(id);
     nodes_.erase(found);
     gone_.push_back({++version_, std::move(id)});
     if (gone_.size() > gone_remembered) {
@@ -426,26 +439,32 @@ void Cluster::forget(std::string id) {
     }
 }
 
-/// A node of that name and board which was welcomed once and never confirmed its key: the power
-/// went between the welcome and the disk, or what it said was lost. What is left of its connection
-/// is that of an earlier boot.
-Node* Cluster::abandoned_join(const Hello& hello) {
-    for (const auto& id : unconfirmed_) {
-        Node& node = *nodes_.at(id);
+/// The node that this one was before it forgot its key: its board was written anew, or the power
+/// went between the welcome and its disk. It has the same board, role and wish, and no connection,
+/// or only what is left of one from an earlier boot. Several containers of one board are kept apart
+/// by their names, or by being connected.
+Node* Cluster::earlier_self(const Hello& hello) {
+    const auto wish = wish_of(hello);
+    for (int number = 1;; ++number) {
+        const auto found = by_name_.find(numbered_name(wish, number));
+        if (found == by_name_.end()) return nullptr;
+        Node& node = *found->second;
         const auto& record = node.record;
         const bool gone = node.session == 0 || node.boot_id != cut(hello.boot_id);
-        if (gone && record.role == hello.role && record.wished_name == wish_of(hello) &&
-            record.fingerprint == cut(hello.fingerprint))
+        const bool same_board = record.fingerprint == cut(hello.fingerprint) &&
+                                (!record.fingerprint.empty() || !record.confirmed);
+        if (gone && same_board && !node.plain && record.role == hello.role &&
+            record.wished_name == wish)
             return &node;
     }
-    return nullptr;
 }
 
-/// Another key for a node that joins again. It may have stored the one before all the same: its
-/// greetings need not arrive in the order in which it sent them. So that one counts until the node
-/// has confirmed one of them.
+/// Another key for a node that joins again. It may have the one before all the same: its greetings
+/// need not arrive in the order in which it sent them. So that one counts until the node has
+/// confirmed one of them.
 void Cluster::offer(Node& node, const std::string& key_identity, Effects& effects) {
     auto& record = node.record;
+    record.confirmed = false;
     record.offered_keys.push_back(std::exchange(record.key_identity, key_identity));
     if (record.offered_keys.size() < limits::offered_keys) return;
     effects.push_back(ForgetKey{record.offered_keys.front()});
@@ -457,7 +476,6 @@ void Cluster::confirm(Node& node, const std::string& key_identity, Effects& effe
     auto& record = node.record;
     if (record.confirmed) return;
     record.confirmed = true;
-    unconfirmed_.erase(record.id);
     record.offered_keys.push_back(std::exchange(record.key_identity, key_identity));
     for (auto& other : std::exchange(record.offered_keys, {}))
         if (other != key_identity) effects.push_back(ForgetKey{std::move(other)});

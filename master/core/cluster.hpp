@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -125,7 +124,7 @@ class Cluster {
     void set_state(Node& node, NodeState state, std::string_view why, Effects& effects);
     void touch(Node& node) { node.changed = ++version_; }
     void forget(std::string id);  // by value: it may be the id in the node that goes
-    Node* abandoned_join(const Hello& hello);
+    Node* earlier_self(const Hello& hello);
     void offer(Node& node, const std::string& key_identity, Effects& effects);
     void confirm(Node& node, const std::string& key_identity, Effects& effects);
     void forget_plain(Instant now);
@@ -143,7 +142,6 @@ class Cluster {
     std::unordered_map<SessionId, Node*> by_session_;
     std::deque<std::string> plain_disconnected_;  // ids of nodes_, oldest first
     std::size_t plain_nodes_ = 0;
-    std::set<std::string> unconfirmed_;  // ids of nodes_ that may not have their key on disk
     std::uint64_t version_ = 0;
     struct Gone {
         std::uint64_t version;

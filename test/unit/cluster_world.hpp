@@ -137,6 +137,7 @@ class World {
     }
 
     Instant now{1000s};
+    Effects scratch;  // of what no test looks at
     Cluster cluster{{limits::suspect_after, limits::lost_after, limits::lost_after_master_start},
                     Instant{1000s}};
 
