@@ -65,7 +65,7 @@ export class Bench {
     });
     this.open.push(context);
     const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(30_000);
     page.expected = []; // parts of messages that the test provokes
     page.on("console", (message) => {
       if (!["error", "warning"].includes(message.type())) return;

@@ -20,7 +20,7 @@ const { values } = parseArgs({ options });
 const bin = path.resolve(values.bin);
 const build = path.dirname(bin);
 const shots = path.join(build, "browser");
-const timeLimit = 90_000; // of one test, in milliseconds
+const timeLimit = 240_000; // of one test, in milliseconds
 const atOnce = 2; // tests
 
 if (!existsSync(path.join(build, "generated/web/app.js"))) {
