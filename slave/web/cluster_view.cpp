@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/keys.hpp"
-#include "common/limits.hpp"
+#include "common/history_limits.hpp"
 
 namespace rpic {
 

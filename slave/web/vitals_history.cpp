@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/limits.hpp"
+#include "common/history_limits.hpp"
 
 namespace rpic {
 

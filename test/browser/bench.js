@@ -104,7 +104,7 @@ export function check(condition, what) {
   if (!condition) throw new Error(`not so: ${what}`);
 }
 
-export async function until(test, what, seconds = 10) {
+export async function until(test, what, seconds = 30) {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const value = await test();

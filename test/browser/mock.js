@@ -51,6 +51,7 @@ export class Mock {
     this.began = performance.now();
     this.started = []; // requests that change something, for the tests
     this.reasons = new Map(); // job id -> why it waits
+    this.late = Promise.resolve(); // what lists of tasks wait for
     this.past = []; // what the webserver remembers of the nodes
     this.bodies = []; // of those requests
   }
@@ -208,7 +209,10 @@ export class Mock {
     if (what === undefined) return give({ job, spec: this.spec(job) });
     if (what === "explain") return give(this.explanation(job));
     if (what !== "tasks") return give({ job, spec: this.spec(job) }); // it was changed
-    if (index === undefined) return give({ tasks, next: null });
+    if (index === undefined) {
+      const list = structuredClone(tasks); // as it is now, whenever it arrives
+      return this.late.then(() => give({ tasks: list, next: null }));
+    }
     const task = tasks.find((one) => one.index === Number(index));
     if (!task) return refuse(404, "there is no such task");
     if (more === undefined) return give({ task });

@@ -212,6 +212,40 @@ export const tests = {
     check(await page.locator(".charts section").count() === 4, "there are four charts");
   },
 
+  async "what is told while a list of tasks is on its way is not lost"(bench) {
+    const mock = await bench.mock({ boards: 2 });
+    const job = mock.submit({ command: "false", array: "1-5" }, 5);
+    for (let place = 0; place < 5; ++place) {
+      mock.run(job, place, mock.nodes[0], "running");
+      mock.run(job, place, mock.nodes[0], "failed", mock.clock(), mock.clock());
+    }
+    job.state = "failed";
+    const page = await bench.page(`${mock.url}/#/jobs/1/3`);
+    const attempt = (number) => until(async () =>
+      (await page.textContent(".task .facts")).includes(`Attempt${number}`), `attempt ${number}`);
+    await page.waitForSelector("h2:text-is('Task 3')");
+    await attempt(1);
+    let arrive;
+    mock.late = new Promise((done) => {
+      arrive = done;
+    });
+    const asked = page.waitForRequest(/jobs\/1\/tasks\?/);
+    job.state = "running"; // the page asks for the tasks, which have not changed yet
+    mock.tellJob(job);
+    await asked;
+    mock.run(job, 2, mock.nodes[1], "running");
+    mock.run(job, 2, mock.nodes[1], "failed", mock.clock(), mock.clock());
+    await attempt(2);
+    const answered = page.waitForResponse(/jobs\/1\/tasks\?/);
+    arrive();
+    await (await answered).finished();
+    // The old list has come: what it does not know stays.
+    await page.waitForTimeout(500);
+    await attempt(2);
+    check(await page.getAttribute("[role=slider]", "aria-valuetext") === "task 3, failed on pi2",
+      "the grid knows it, too");
+  },
+
   async "a board is drained, and a job gets a priority and is held"(bench) {
     const mock = await bench.mock({ boards: 2 });
     fill(mock);
@@ -314,3 +348,6 @@ export const tests = {
     check(await back() === dark, "it is still dark");
   },
 };
+
+for (const name of ["what changes is on the screen within a second",
+  "fifty boards and 10,000 tasks stay smooth"]) tests[name].alone = true;
