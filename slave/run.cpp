@@ -15,6 +15,7 @@
 #include "common/version.hpp"
 #include "slave/core/backoff.hpp"
 #include "slave/core/master_choice.hpp"
+#include "slave/health.hpp"
 #include "slave/identity.hpp"
 #include "slave/master_link.hpp"
 #include "slave/webserver_role.hpp"
@@ -49,6 +50,12 @@ asio::awaitable<Ending> attempt(Link& link, HostPort target) {
     co_return ending;
 }
 
+/// How it stands with the master, for those who ask.
+struct Standing {
+    bool attempting = false;              // a connection is being made, or is there
+    std::string trouble = "starting up";  // what ended the last one
+};
+
 /// The masters to choose from; empty with the reason while none is known.
 std::vector<HostPort> known_masters(const SlaveOptions& options, std::string& reason) {
     try {
@@ -61,7 +68,8 @@ std::vector<HostPort> known_masters(const SlaveOptions& options, std::string& re
 
 /// Tries one connection after the other, for ever.
 template <class Link>
-asio::awaitable<void> stay_connected(const SlaveOptions& options, Link& link, Role& role) {
+asio::awaitable<void> stay_connected(const SlaveOptions& options, Link& link, Role& role,
+                                     Standing& standing) {
     Backoff backoff(options.reconnect_max);
     MasterChoice choice;
     for (;;) {
@@ -71,6 +79,7 @@ asio::awaitable<void> stay_connected(const SlaveOptions& options, Link& link, Ro
             const double chance = random_unit();
             const Duration wait = backoff.next(Clock::now(), chance);
             log_rarely(Severity::warning, "no master", "", "no master yet: " + ending.reason);
+            standing.trouble = "no master yet: " + ending.reason;
             role.on_disconnected("", ending.reason);
             co_await sleep_for(wait);
             continue;
@@ -79,7 +88,9 @@ asio::awaitable<void> stay_connected(const SlaveOptions& options, Link& link, Ro
         if (chosen.wait > Duration::zero()) co_await sleep_for(chosen.wait);
         const auto target = masters[chosen.index];
         const auto master = format_host_port(target.host, target.port);
+        standing.attempting = true;
         ending = co_await attempt(link, target);
+        standing.attempting = false;
 
         const auto now = Clock::now();
         if (link.joined()) {
@@ -102,20 +113,32 @@ asio::awaitable<void> stay_connected(const SlaveOptions& options, Link& link, Ro
         log_peer(Severity::warning, what, master,
                  std::string(what) + ": " + ending.reason + ending.advice + "; next attempt in " +
                      format_duration(to_seconds(std::max(wait, rest))));
-        tell_service_manager("STATUS=" + std::string(what) + ": " + ending.reason);
+        standing.trouble = std::string(what) + ": " + ending.reason;
+        tell_service_manager("STATUS=" + standing.trouble);
         role.on_disconnected(master, ending.reason);
         co_await sleep_for(wait);
     }
+}
+
+/// Stays connected, and says whether it is.
+template <class Link>
+asio::awaitable<void> run_with_health(const SlaveOptions& options, Link& link, Role& role) {
+    Standing standing;
+    Trouble trouble = [&standing, &link] {
+        return standing.attempting && link.joined() ? std::string() : standing.trouble;
+    };
+    co_await until_first_failure(stay_connected(options, link, role, standing),
+                                 tell_health(options.folder, std::move(trouble)));
 }
 
 asio::awaitable<void> run_link(const SlaveOptions& options, Identity& identity, Machine& machine,
                                Role& role, ClusterView* view) {
     if (options.plain) {
         PlainLink link(options, machine, view);
-        co_await stay_connected(options, link, role);
+        co_await run_with_health(options, link, role);
     } else {
         MasterLink link(options, identity, machine, role);
-        co_await stay_connected(options, link, role);
+        co_await run_with_health(options, link, role);
     }
 }
 
