@@ -1,6 +1,6 @@
-"""Container images as etc/Dockerfile makes them, without a registry: the base is made by mmdebstrap,
-buildah builds in a chroot, podman and crun run what was built. All of it in one folder and one
-mount namespace, which go with the test.
+"""Container images as etc/Dockerfile makes them, without a registry: the base is made by
+mmdebstrap, buildah builds in a chroot, podman and crun run what was built. All of it in one folder
+and one mount namespace, which go with the test.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Engine:
         self.folder = folder / "containers"
         self.folder.mkdir()
         self.group = f"rpicluster-test-{os.getpid()}"
-        # podman wants cgroups of one kind: where a v2 hierarchy lies beside those of v1, it is out of
-        # sight in this namespace.
+        # podman wants cgroups of one kind: where a v2 hierarchy lies beside those of v1, it is out
+        # of sight in this namespace.
         self.holder = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c",
              "umount /sys/fs/cgroup/unified 2>/dev/null; echo; exec cat"],

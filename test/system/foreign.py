@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Programs of other architectures, as scripts/cross builds them, on this machine: by qemu-user, each
-with the CPU of the smallest board of its kind.
+"""Programs of other architectures, as scripts/cross builds them, on this machine: by qemu-user,
+each with the CPU of the smallest board of its kind.
 
     test/system/foreign.py ARCH PROGRAM [ARGUMENT...]
 
@@ -73,7 +73,8 @@ class Boards:
                 file.write("0 0 4294967295")
         self.run("mount", "-t", "binfmt_misc", "binfmt_misc", os.path.dirname(REGISTER))
         for arch in archs:
-            # A file of one word, readable by the user of tasks, as the interpreter: it adds the CPU.
+            # A file of one word, readable by the user of tasks, as the interpreter: it adds the
+            # CPU.
             script = folder / f"emulate-{arch}"
             words = " ".join(emulator(arch))
             script.write_text(f"#!/bin/sh\nexec {words} \"$@\"\n", encoding="ascii")

@@ -1,4 +1,4 @@
-"""A cluster in containers, on what etc/Dockerfile makes. Full runs alone: the base takes a minute."""
+"""A cluster in containers, of what etc/Dockerfile makes. Full runs alone: it takes minutes."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ class Containers(SystemTest):
         # What the container may use is what the node has.
         self.start("worker", images["worker"], "--cpus", "0.5", "--memory", "200m")
         web_port = free_port()
-        self.start("web", images["slave"], "--env", f"RPICLUSTER_WEBSERVER_WEBSERVER_PORT={web_port}",
-                   role="webserver")
+        self.start("web", images["slave"], "--env",
+                   f"RPICLUSTER_WEBSERVER_WEBSERVER_PORT={web_port}", role="webserver")
         node = self.online("worker", "web")["worker"]
         self.assertEqual((node["ram_bytes"], node["cpu_cores"]), (200 * MIB, 1))
         wait_for(lambda: self.healthy("worker") and self.healthy("web"), 20, "both are healthy")
@@ -106,7 +106,7 @@ class Containers(SystemTest):
                             "id -u; touch /x 2>/dev/null || echo read-only").stdout
         self.assertEqual(told, "12345\nread-only\n")
 
-        # The first process is a good init: orphans and the runner, once it has ended, are collected.
+        # The first process is a good init: orphans are collected, and the runner once it has ended.
         init = engine.pid("worker")
         engine.podman("exec", "worker", "sh", "-c", "(sleep 0.1 &)")
         wait_for(lambda: len(children(init)) == 1, 40, "the slave alone is left")
