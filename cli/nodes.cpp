@@ -10,7 +10,7 @@ namespace rpic {
 
 namespace {
 
-Colour state_colour(const std::string& state) {
+Colour node_colour(const std::string& state) {
     if (state == "online") return Colour::good;
     return state == "suspect" ? Colour::warning : Colour::bad;
 }
@@ -32,10 +32,6 @@ std::string temperature(const Vitals& vitals) {
 
 std::string seen(const NodeView& node) {
     return node.last_seen_seconds ? format_duration(*node.last_seen_seconds) : "-";
-}
-
-std::string or_dash(const std::string& text) {
-    return text.empty() ? "-" : text;
 }
 
 /// What else there is to say of a node, in words.
@@ -66,7 +62,7 @@ void print_table(const std::vector<NodeView>& nodes, bool wide) {
     Table table(header);
     for (const auto& node : nodes) {
         std::vector<Table::Cell> row = {{node.name},
-                                        {node.state, state_colour(node.state)},
+                                        {node.state, node_colour(node.state)},
                                         {node.role},
                                         {or_dash(node.arch)},
                                         {std::to_string(node.cpu_cores)},

@@ -16,6 +16,7 @@ from cluster import ROOT
 PROGRAMS = ("rpicluster", "rpicluster-master", "rpicluster-slave", "rpicluster-runner")
 TOOLS = ("buildah", "podman", "crun", "mmdebstrap", "nsenter")
 BASE = "localhost/debian"
+OWN_PLATFORM = "linux/amd64"  # buildah before 1.29 does not say it itself
 
 
 def static_programs() -> pathlib.Path:
@@ -81,10 +82,11 @@ class Engine:
             shutil.copy2(programs / program, folder / "prebuilt")
         return folder
 
-    def build(self, target: str, context: pathlib.Path, platform: str = "linux/amd64") -> str:
+    def build(self, target: str, context: pathlib.Path, platform: str = OWN_PLATFORM) -> str:
         tag = f"localhost/rpicluster-{target}-{platform.replace('/', '-')}"
         self.call("buildah", *self.storage(), "bud", "--isolation", "chroot", "--format", "docker",
-                  "--platform", platform, "--pull-never", "--build-arg", f"DEBIAN={BASE}",
+                  "--platform", platform, "--pull-never", "--build-arg",
+                  f"BUILDPLATFORM={OWN_PLATFORM}", "--build-arg", f"DEBIAN={BASE}",
                   "--build-arg", f"SLIM={BASE}", "--build-arg", "PREBUILT=prebuilt",
                   "--target", target, "-f", ROOT / "etc" / "Dockerfile", "-t", tag, context,
                   timeout=300)

@@ -10,11 +10,6 @@ namespace {
 
 using Phase = NodeAttempts::Phase;
 
-constexpr AttemptKey one{1, 1, 1};
-constexpr AttemptKey two{1, 2, 1};
-constexpr AttemptKey three{1, 3, 1};
-constexpr AttemptKey four{1, 4, 1};
-
 /// A node with two CPUs, a runner and an attempt in each state: one runs, two is prepared, three
 /// waits, four has ended with 5 bytes of output and was reported.
 AttemptsWorld with_four() {

@@ -7,18 +7,6 @@
 using namespace rpic;
 using namespace rpic::test;
 
-namespace {
-
-/// A node that joined, has its key on disk, and whose connection is session 1.
-World with_one_node() {
-    World world;
-    REQUIRE(world.join(1, hello_of("pi", "board 1")) == "id1 pi +key");
-    world.key_stored(1);
-    return world;
-}
-
-}  // namespace
-
 TEST_CASE("a node joins and stores its key") {
     World world;
     auto hello = hello_of("pi", "board 1");

@@ -9,13 +9,6 @@ using namespace rpic::test;
 
 namespace {
 
-World with_one_node() {
-    World world;
-    REQUIRE(world.join(1, hello_of("pi", "board 1")) == "id1 pi +key");
-    world.key_stored(1);
-    return world;
-}
-
 NodeRecord stored(const std::string& id, const std::string& name) {
     NodeRecord record;
     record.id = id;

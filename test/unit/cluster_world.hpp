@@ -155,4 +155,12 @@ class World {
     int fresh_ = 0;
 };
 
+/// A node that joined, has its key on disk, and whose connection is session 1.
+inline World with_one_node() {
+    World world;
+    REQUIRE(world.join(1, hello_of("pi", "board 1")) == "id1 pi +key");
+    world.key_stored(1);
+    return world;
+}
+
 }  // namespace rpic::test
