@@ -5,18 +5,19 @@ and one mount namespace, which go with the test.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 
-from cluster import ROOT
+from cluster import ROOT, wait_for
 
 PROGRAMS = ("rpicluster", "rpicluster-master", "rpicluster-slave", "rpicluster-runner")
 TOOLS = ("buildah", "podman", "crun", "mmdebstrap", "nsenter")
 BASE = "localhost/debian"
-OWN_PLATFORM = "linux/amd64"  # buildah before 1.29 does not say it itself
+OWN_PLATFORM = "linux/amd64"  # buildah 1.28 does not say it itself
 
 
 def static_programs() -> pathlib.Path:
@@ -113,5 +114,12 @@ class Engine:
         self.holder.stdin.close()
         self.holder.wait()
         self.holder.stdout.close()
-        for group in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.group}"):
-            group.rmdir()
+        wait_for(self.remove_groups, 20, "nothing is left in the containers' cgroups")
+
+    def remove_groups(self) -> bool:
+        """Whether they are gone; podman's monitors stay in them a moment longer than containers."""
+        for top in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.group}"):
+            for folder, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+        return not list(pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.group}"))
