@@ -113,6 +113,8 @@ const std::vector<Setting> table = {
      "log there too, rotated at 10 MiB"},
     {Program::slave, "slave", "ensure", "ensure", Kind::toggle, false, "no", "",
      "for cron: start in the background unless it runs already"},
+    {Program::slave, "slave", "health", "health", Kind::toggle, false, "no", "",
+     "ask the slave that runs here whether it is joined: exit code 0 or 1"},
 
     {Program::client, "client", "master", "master", Kind::text, false, "", "HOST[:PORT]",
      "master to talk to"},

@@ -84,6 +84,7 @@ int start(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    rpic::leave_init_behind();
     rpic::prepare_process();
     return rpic::guarded_main("rpicluster-master", [&] { return start(argc, argv); });
 }

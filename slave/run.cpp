@@ -17,6 +17,7 @@
 #include "slave/core/master_choice.hpp"
 #include "slave/core/master_search.hpp"
 #include "slave/discovery.hpp"
+#include "slave/health.hpp"
 #include "slave/identity.hpp"
 #include "slave/master_link.hpp"
 #include "slave/webserver_role.hpp"
@@ -79,7 +80,19 @@ class Attempts {
         }
     }
 
+    /// What keeps it away from its master; empty while it is joined.
+    std::string trouble() const {
+        return attempting_ && link_.joined() ? std::string() : trouble_;
+    }
+
   private:
+    asio::awaitable<Ending> connect(HostPort target) {
+        attempting_ = true;
+        Ending ending = co_await attempt(link_, target);
+        attempting_ = false;
+        co_return ending;
+    }
+
     static std::vector<HostPort> usual_names(const SlaveOptions& options) {
         std::vector<HostPort> names;
         for (const auto* name : {"rpicluster", "rpicluster.local"})
@@ -92,7 +105,7 @@ class Attempts {
         const auto chosen = choice_.next(Clock::now(), masters.size());
         if (chosen.wait > Duration::zero()) co_await sleep_for(chosen.wait);
         const auto target = masters[chosen.index];
-        Ending ending = co_await attempt(link_, target);
+        Ending ending = co_await connect(target);
         const auto now = Clock::now();
         if (link_.joined()) {
             backoff_.reset();
@@ -148,7 +161,7 @@ class Attempts {
             search_.failed(Clock::now(), target, why, MasterSearch::Failure::unreachable);
             co_return;
         }
-        const Ending ending = co_await attempt(link_, target);
+        const Ending ending = co_await connect(target);
         using Failure = MasterSearch::Failure;
         const auto how = ending.key_refused ? Failure::key_refused
                          : ending.refused   ? Failure::refused
@@ -178,8 +191,9 @@ class Attempts {
     asio::awaitable<void> wait_without_master(std::string reason, Duration rest) {
         const double chance = random_unit();
         const Duration wait = std::max(rest, backoff_.next(Clock::now(), chance));
-        log_rarely(Severity::warning, "no master", "", "no master yet: " + reason);
-        tell_service_manager("STATUS=no master yet: " + reason);
+        trouble_ = "no master yet: " + reason;
+        log_rarely(Severity::warning, "no master", "", trouble_);
+        tell_service_manager("STATUS=" + trouble_);
         role_.on_disconnected("", reason);
         co_await sleep_for(wait);
     }
@@ -191,7 +205,8 @@ class Attempts {
                                             : "cannot reach the master";
         log_peer(Severity::warning, what, master,
                  std::string(what) + ": " + ending.reason + ending.advice + next);
-        tell_service_manager("STATUS=" + std::string(what) + ": " + ending.reason);
+        trouble_ = std::string(what) + ": " + ending.reason;
+        tell_service_manager("STATUS=" + trouble_);
         role_.on_disconnected(master, ending.reason);
     }
 
@@ -203,19 +218,28 @@ class Attempts {
     MasterChoice choice_;  // among those that are named
     MasterSearch search_;  // where none is
     NameProbe names_;
+    bool attempting_ = false;  // a connection is being made, or is there
+    std::string trouble_ = "starting up";
 };
+
+/// Stays connected, and says whether it is to those who ask.
+template <class Link>
+asio::awaitable<void> run_attempts(const SlaveOptions& options, Identity& identity, Link& link,
+                                   Role& role) {
+    const auto executor = co_await asio::this_coro::executor;
+    Attempts attempts(executor, options, identity, link, role);
+    Trouble trouble = [&attempts] { return attempts.trouble(); };
+    co_await until_first_failure(attempts.run(), tell_health(options.folder, std::move(trouble)));
+}
 
 asio::awaitable<void> run_link(const SlaveOptions& options, Identity& identity, Machine& machine,
                                Role& role, ClusterView* view) {
-    const auto executor = co_await asio::this_coro::executor;
     if (options.plain) {
         PlainLink link(options, machine, view);
-        Attempts attempts(executor, options, identity, link, role);
-        co_await attempts.run();
+        co_await run_attempts(options, identity, link, role);
     } else {
         MasterLink link(options, identity, machine, role);
-        Attempts attempts(executor, options, identity, link, role);
-        co_await attempts.run();
+        co_await run_attempts(options, identity, link, role);
     }
 }
 

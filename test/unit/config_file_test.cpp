@@ -242,9 +242,10 @@ TEST_CASE("the file in etc/ documents every key and loads with each of them enab
         CHECK(load(program, original.str()).warnings.empty());
         CHECK(load(program, enabled).warnings.empty());
     }
-    // --ensure, --restore and --rejoin are for one start, not for a file.
+    // --ensure, --health, --restore and --rejoin are for one start, not for a file.
     for (const auto& setting : all_settings())
-        if (setting.key != "ensure"s && setting.key != "rejoin"s && setting.key != "restore"s) {
+        if (setting.key != "ensure"s && setting.key != "health"s && setting.key != "rejoin"s &&
+            setting.key != "restore"s) {
             INFO(setting.section << " " << setting.key);
             CHECK(documented.contains(setting.section + " "s + setting.key));
         }
