@@ -132,7 +132,7 @@ bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
         request.groups = spec.groups;
         request.open_files = options_.open_files;
         request.out_of_memory_score = limits::task_oom_score;
-        attempt.group = groups_.take();
+        attempt.group = groups_.take(spec.memory_bytes > 0);
         if (attempt.group) {
             attempt.memory_by_kernel = attempt.group->limit_memory(spec.memory_bytes);
             attempt.memory_kills_before =
@@ -142,13 +142,17 @@ bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
         if (spec.uid > 0) request.processes = limits::task_processes;
         spawned = spawn(request);
         if (spawned.pid < 0 && spawned.step == SpawnStep::fork && attempt.group) {
-            note(std::string("no more cgroups: the kernel starts nothing in them: ") +
-                 std::strerror(spawned.error));
-            groups_.disable();
-            attempt.group.reset();
+            const int error = spawned.error;
+            groups_.give_back(std::move(attempt.group));
             attempt.memory_by_kernel = false;
             request.group = -1;
             spawned = spawn(request);
+            // If nothing starts without one either, it is not the cgroup's fault.
+            if (spawned.pid > 0 || spawned.step != SpawnStep::fork) {
+                note(std::string("no more cgroups: the kernel starts nothing in them: ") +
+                     std::strerror(error));
+                groups_.disable();
+            }
         }
         ungrouped_ = ungrouped_ || !attempt.group;
     }
@@ -177,7 +181,9 @@ void Runner::fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned&
             return fail(attempt, cwd == spec.folder ? "node" : "cannot_execute",
                         "cannot enter the folder " + cwd + ": " + why);
         case SpawnStep::execute:
-            break;
+            // Where not even the program's arguments have room, the kernel has nothing to kill.
+            if (spawned.error != ENOMEM || !attempt.memory_by_kernel) break;
+            return fail(attempt, "memory", too_much_memory(spec.memory_bytes));
     }
     if (spawned.file.empty())
         return fail(attempt, "not_found",
