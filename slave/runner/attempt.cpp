@@ -73,10 +73,6 @@ bool may_be_left(const Attempt& attempt) {
     return ::kill(-attempt.pid, 0) == 0 || errno != ESRCH;
 }
 
-std::string too_much_memory(std::int64_t limit_bytes) {
-    return "it used more than the " + format_size(limit_bytes) + " that it asked for";
-}
-
 AttemptReport report_of(const Attempt& attempt, Instant now) {
     AttemptReport report;
     report.key = attempt.spec.key;
@@ -90,7 +86,8 @@ AttemptReport report_of(const Attempt& attempt, Instant now) {
                            attempt.group->memory_kills() > attempt.memory_kills_before;
     if (by_kernel && report.exit_code != 0) {
         report.outcome = "memory";
-        report.reason = too_much_memory(attempt.spec.memory_bytes);
+        report.reason = "it used more than the " + format_size(attempt.spec.memory_bytes) +
+                        " that it asked for";
     }
     if (report.outcome.empty()) report.outcome = report.signal ? "signalled" : "exited";
     report.duration_seconds = to_seconds(now - attempt.started);

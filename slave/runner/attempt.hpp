@@ -66,9 +66,6 @@ bool tree_lives(const Attempt& attempt, pid_t runner);
 /// still open somebody holds them.
 bool may_be_left(const Attempt& attempt);
 
-/// Why an attempt ended that the kernel held to its memory limit.
-std::string too_much_memory(std::int64_t limit_bytes);
-
 /// How it ended. The times are those of its first process.
 AttemptReport report_of(const Attempt& attempt, Instant now);
 

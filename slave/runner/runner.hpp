@@ -85,6 +85,7 @@ class Runner {
     void launch(const LaunchSpec& spec);
     bool start(Attempt& attempt, const LaunchSpec& spec);
     bool open_streams(Attempt& attempt, const LaunchSpec& spec, int (&streams)[3]);
+    void limit_memory(Attempt& attempt);
     void fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned& spawned);
     void fail(Attempt& attempt, std::string outcome, std::string reason);
     void await_output(Attempt& attempt, std::size_t which);

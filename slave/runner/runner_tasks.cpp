@@ -133,18 +133,12 @@ bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
         request.open_files = options_.open_files;
         request.out_of_memory_score = limits::task_oom_score;
         attempt.group = groups_.take(spec.memory_bytes > 0);
-        if (attempt.group) {
-            attempt.memory_by_kernel = attempt.group->limit_memory(spec.memory_bytes);
-            attempt.memory_kills_before =
-                attempt.memory_by_kernel ? attempt.group->memory_kills() : 0;
-            request.group = attempt.group->folder();
-        }
+        if (attempt.group) request.group = attempt.group->folder();
         if (spec.uid > 0) request.processes = limits::task_processes;
         spawned = spawn(request);
         if (spawned.pid < 0 && spawned.step == SpawnStep::fork && attempt.group) {
             const int error = spawned.error;
             groups_.give_back(std::move(attempt.group));
-            attempt.memory_by_kernel = false;
             request.group = -1;
             spawned = spawn(request);
             // If nothing starts without one either, it is not the cgroup's fault.
@@ -160,10 +154,19 @@ bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
         if (each >= 0) ::close(each);
     if (spawned.pid > 0) {
         attempt.pid = spawned.pid;
+        limit_memory(attempt);
         return true;
     }
     if (open) fail_spawn(attempt, spec, spawned);
     return false;
+}
+
+/// Not before the task is a program of its own: until then it shares the runner's memory, and the
+/// kernel, when it kills for want of memory, kills all who share what it frees.
+void Runner::limit_memory(Attempt& attempt) {
+    if (!attempt.group || attempt.spec.memory_bytes <= 0) return;
+    attempt.memory_kills_before = attempt.group->memory_kills();
+    attempt.memory_by_kernel = attempt.group->limit_memory(attempt.spec.memory_bytes);
 }
 
 void Runner::fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned& spawned) {
@@ -181,9 +184,7 @@ void Runner::fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned&
             return fail(attempt, cwd == spec.folder ? "node" : "cannot_execute",
                         "cannot enter the folder " + cwd + ": " + why);
         case SpawnStep::execute:
-            // Where not even the program's arguments have room, the kernel has nothing to kill.
-            if (spawned.error != ENOMEM || !attempt.memory_by_kernel) break;
-            return fail(attempt, "memory", too_much_memory(spec.memory_bytes));
+            break;
     }
     if (spawned.file.empty())
         return fail(attempt, "not_found",

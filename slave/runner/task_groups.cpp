@@ -130,9 +130,10 @@ std::int64_t TaskGroup::stuck_bytes() const {
 bool TaskGroup::limit_memory(std::int64_t bytes) {
     if (bytes == memory_bytes_) return bytes > 0;
     const auto text = bytes > 0 ? std::to_string(bytes) : std::string("max");
-    if (!write_text(path_ / "memory.max", text)) return false;
+    // The limit last: what is beyond it already is killed before the write ends.
     write_text(path_ / "memory.swap.max", bytes > 0 ? "0" : "max");
     write_text(path_ / "memory.oom.group", bytes > 0 ? "1" : "0");
+    if (!write_text(path_ / "memory.max", text)) return false;
     memory_bytes_ = bytes;
     return bytes > 0;
 }
@@ -189,7 +190,9 @@ std::unique_ptr<TaskGroup> TaskGroups::take(bool limited) {
 }
 
 void TaskGroups::give_back(std::unique_ptr<TaskGroup> group) {
-    if (group && !root_.empty()) free_.push_back(std::move(group));
+    if (!group || root_.empty()) return;
+    group->limit_memory(0);
+    free_.push_back(std::move(group));
 }
 
 }  // namespace rpic

@@ -29,7 +29,7 @@ class TaskGroup {
 
     /// How many processes the kernel killed in it because of its memory limit, ever.
     std::int64_t memory_kills() const;
-    /// False if the kernel does not limit memory here.
+    /// False if the kernel does not limit memory here. What is beyond the limit now is killed.
     bool limit_memory(std::int64_t bytes);  // 0: no limit
     /// Memory that is still charged to it and cannot be taken back: files that a task left in a
     /// tmpfs. It would count against the limit of the next task.
@@ -63,7 +63,7 @@ class TaskGroups {
     /// An empty group; null if there can be none here. Is it for a task with a memory limit, then
     /// nothing of earlier tasks counts against that.
     std::unique_ptr<TaskGroup> take(bool limited);
-    /// It must be empty.
+    /// It must be empty. Its limit is taken away.
     void give_back(std::unique_ptr<TaskGroup> group);
 
     /// The kernel refused to start a process in one: no more of them.

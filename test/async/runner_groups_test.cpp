@@ -36,7 +36,10 @@ class GivenGroup {
 TEST_CASE("a runner makes its cgroups below the one that it was given", "[runner]") {
     const GivenGroup given;
     RunnerFolder folder;
-    if (given.path.empty()) return WARN("no cgroup v2 that can be written");
+    if (given.path.empty()) {
+        WARN("no cgroup v2 that can be written");
+        return;
+    }
     const auto program = folder.path / "runner-of-a-service";
     const auto own = std::filesystem::read_symlink("/proc/self/exe").parent_path();
     std::ofstream(program) << "#!/bin/sh\necho $$ > " << given.path.string()
