@@ -16,7 +16,8 @@ from cluster import SystemTest, tell, wait_for
 
 LIVE = 100           # encrypted sessions that must not notice
 BEAT = 0.5           # seconds between two heartbeats of each
-GROSS_P99 = 1.0      # seconds; on a machine that does nothing else it is some milliseconds
+GROSS_P99 = 1.0      # seconds; on a machine that does nothing else it is some milliseconds,
+CALM_TIMES = 5       # on a busy one it may be longer by so many times what it is without a storm
 MEBIBYTE = 1 << 20
 
 
@@ -189,7 +190,7 @@ class StormTest(SystemTest):
              newcomer_seconds=round(time.monotonic() - began, 1), **figures)
         self.assertEqual(end["dropped"], 0, end)
         self.assertGreater(storm["count"], LIVE)
-        self.assertLess(storm["p99"], GROSS_P99, storm)
+        self.assertLess(storm["p99"], GROSS_P99 + CALM_TIMES * self.calm["p99"], storm)
         if not self.cluster.sanitized():
             self.assertLess(self.highest - self.rss, growth)
 
