@@ -198,7 +198,7 @@ class Errors(PythonTest):
 
     def test_unknown_option(self):
         with self.assertRaises(TypeError):
-            rpicluster.Cluster(self.command, colour="red")
+            rpicluster.Cluster(self.transport, colour="red")
 
 
 class Ending(PythonTest):
