@@ -32,6 +32,12 @@ function boardOf(place) {
   };
 }
 
+async function bodyOf(request) {
+  let text = "";
+  for await (const piece of request) text += piece;
+  return text;
+}
+
 export class Mock {
   constructor({ boards, assets, role = "admin" }) {
     this.assets = assets;
@@ -45,6 +51,8 @@ export class Mock {
     this.began = performance.now();
     this.started = []; // requests that change something, for the tests
     this.reasons = new Map(); // job id -> why it waits
+    this.late = Promise.resolve(); // what lists of tasks wait for
+    this.bodies = []; // of those requests
   }
 
   clock() {
@@ -166,8 +174,12 @@ export class Mock {
       answer.writeHead(status, { "Content-Type": "application/problem+json" });
       answer.end(JSON.stringify({ title: "No", status, detail, code: "bad_request" }));
     };
-    if (request.method !== "GET") this.started.push(`${request.method} ${url.pathname}`);
+    if (request.method !== "GET") {
+      this.bodies.push(await bodyOf(request));
+      this.started.push(`${request.method} ${url.pathname}`);
+    }
     if (parts[2] === "events") return this.watch(answer);
+    if (parts[2] === "nodes" && parts[4] === "drain") return give(this.drain(parts[3]));
     if (parts[2] === "whoami")
       return give({ role: this.role, name: "anna", session: true, csrf: "c" });
     if (parts[2] === "join-key")
@@ -177,12 +189,28 @@ export class Mock {
     return this.answerJob(job, parts.slice(4), give, refuse, answer);
   }
 
+  drain(id) {
+    const node = this.nodes.find((one) => one.id === id);
+    node.draining = true;
+    this.tellNode(node);
+    return { node };
+  }
+
   answerJob(job, [what, index, more, events], give, refuse, answer) {
     const tasks = this.tasks.get(job.id);
+    const changes = { hold: { state: "held" }, release: { state: "queued" },
+      priority: JSON.parse(this.bodies.at(-1) || "{}") };
+    if (what in changes) {
+      Object.assign(job, changes[what]);
+      this.tellJob(job);
+    }
     if (what === undefined) return give({ job, spec: this.spec(job) });
     if (what === "explain") return give(this.explanation(job));
-    if (what !== "tasks") return give({ job, spec: this.spec(job) });
-    if (index === undefined) return give({ tasks, next: null });
+    if (what !== "tasks") return give({ job, spec: this.spec(job) }); // it was changed
+    if (index === undefined) {
+      const list = structuredClone(tasks); // as it is now, whenever it arrives
+      return this.late.then(() => give({ tasks: list, next: null }));
+    }
     const task = tasks.find((one) => one.index === Number(index));
     if (!task) return refuse(404, "there is no such task");
     if (more === undefined) return give({ task });

@@ -178,6 +178,65 @@ export const tests = {
     await bench.shot(page, "job-10000-tasks");
   },
 
+  async "what is told while a list of tasks is on its way is not lost"(bench) {
+    const mock = await bench.mock({ boards: 2 });
+    const job = mock.submit({ command: "false", array: "1-5" }, 5);
+    for (let place = 0; place < 5; ++place) {
+      mock.run(job, place, mock.nodes[0], "running");
+      mock.run(job, place, mock.nodes[0], "failed", mock.clock(), mock.clock());
+    }
+    job.state = "failed";
+    const page = await bench.page(`${mock.url}/#/jobs/1/3`);
+    const attempt = (number) => until(async () =>
+      (await page.textContent(".task .facts")).includes(`Attempt${number}`), `attempt ${number}`);
+    await page.waitForSelector("h2:text-is('Task 3')");
+    await attempt(1);
+    let arrive;
+    mock.late = new Promise((done) => {
+      arrive = done;
+    });
+    const asked = page.waitForRequest(/jobs\/1\/tasks\?/);
+    job.state = "running"; // the page asks for the tasks, which have not changed yet
+    mock.tellJob(job);
+    await asked;
+    mock.run(job, 2, mock.nodes[1], "running");
+    mock.run(job, 2, mock.nodes[1], "failed", mock.clock(), mock.clock());
+    await attempt(2);
+    const answered = page.waitForResponse(/jobs\/1\/tasks\?/);
+    arrive();
+    await (await answered).finished();
+    // The old list has come: what it does not know stays.
+    await page.waitForTimeout(500);
+    await attempt(2);
+    check(await page.getAttribute("[role=slider]", "aria-valuetext") === "task 3, failed on pi2",
+      "the grid knows it, too");
+  },
+
+  async "a board is drained, and a job gets a priority and is held"(bench) {
+    const mock = await bench.mock({ boards: 2 });
+    fill(mock);
+    const page = await bench.page(`${mock.url}/#/boards/pi2`);
+    await page.selectOption("select[aria-label='When it is drained']", "10m");
+    await page.click("button:text-is('Drain')");
+    await page.click("text=Give it no new work?");
+    await page.waitForSelector("text=Give it work again");
+    check(mock.started.at(-1) === "POST /api/v1/nodes/n2/drain", mock.started.at(-1));
+    check(mock.bodies.at(-1) === '{"deadline":"10m"}', mock.bodies.at(-1));
+    await page.goto(`${mock.url}/#/jobs/4`);
+    await page.fill("[name=priority]", "7");
+    await page.keyboard.press("Enter");
+    await until(() => mock.started.at(-1) === "PUT /api/v1/jobs/4/priority", "it was sent");
+    check(mock.bodies.at(-1) === '{"priority":7}', mock.bodies.at(-1));
+    mock.jobs.find((job) => job.id === "4").priority = 9; // somebody else was faster
+    mock.tellJob(mock.jobs.find((job) => job.id === "4"));
+    await until(async () => await page.inputValue("[name=priority]") === "9", "it is shown");
+    await page.click("text=Hold");
+    await page.click("button:text-is('Release')");
+    await page.waitForSelector("text=Hold");
+    check(mock.started.slice(-2).join() === "POST /api/v1/jobs/4/hold,POST /api/v1/jobs/4/release",
+      mock.started.join());
+  },
+
   async "a hostile name stays a text"(bench) {
     const mock = await bench.mock({ boards: 2 });
     const name = "<img src=x onerror=alert(1)>";
@@ -255,3 +314,6 @@ export const tests = {
     check(await back() === dark, "it is still dark");
   },
 };
+
+for (const name of ["what changes is on the screen within a second",
+  "fifty boards and 10,000 tasks stay smooth"]) tests[name].alone = true;
