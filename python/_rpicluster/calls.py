@@ -20,6 +20,7 @@ BATCHES = 4  # jobs of one function under way; further calls gather meanwhile
 TASKS_PER_BATCH = 4000
 CALLS_PER_TASK = 1000
 ITEM_CHARS = 6000  # a longer payload goes into a file; the cluster's own limit is 8 KiB
+PLACE_CHARS = 32  # at most, of an item that says where in the file its payload is
 PAYLOAD_BYTES = 48 * 1024  # likewise, before it is made smaller
 CALLS_FILE_BYTES = 16 * 1024 * 1024  # of one job, apart from a single larger call
 GATHER_SECONDS = 0.002  # without a further call: what there is sets out ...
@@ -171,9 +172,11 @@ class Batch:
             for call in calls:
                 call.batch = self
 
-    def write(self) -> typing.List[str]:
-        """The items of the tasks; payloads that are too long for one go into a file."""
-        items = []
+    def write(self, room: int) -> typing.List[str]:
+        """The items of the tasks, of so many bytes at most; payloads that are too long for one, or
+        for which there is no more room, go into a file."""
+        items: typing.List[str] = []
+        room -= PLACE_CHARS * len(self.tasks)
         with contextlib.ExitStack() as stack:
             file: typing.Optional[typing.BinaryIO] = None
             for calls in self.tasks.values():
@@ -181,11 +184,13 @@ class Batch:
                                          [call.arguments for call in calls])
                 data = pickle.dumps(payload, node.PROTOCOL)
                 item = node.encode_payload(data) if len(data) < PAYLOAD_BYTES else ""
-                if not 0 < len(item) <= ITEM_CHARS:
+                if not 0 < len(item) <= min(ITEM_CHARS, room):
                     if file is None:
                         file = stack.enter_context(open(self.folder / node.CALLS_FILE, "wb"))
                     item = f"@{file.tell()}+{len(data)}"
                     file.write(data)
+                else:
+                    room -= len(item)
                 items.append(item)
         return items
 

@@ -175,7 +175,7 @@ class Dispatcher:
         archive = self.code.archive()
         name = self.options.name or batch.function.name[:NAME_CHARS]
         options = dataclasses.replace(self.options, name=name)
-        job = Job([self.python, archive.name, "{}"], options, items=batch.write(),
+        job = Job([self.python, archive.name, "{}"], options, items=batch.write(self.transport.items_bytes),
                   files=[archive], out=[node.RESULT_FILES + "*"], to=batch.folder,
                   folder=batch.folder)
         if (batch.folder / node.CALLS_FILE).exists():

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import typing
 
@@ -124,6 +125,8 @@ class Stream(abc.ABC):
 
 class Transport(abc.ABC):
     """What a Cluster needs. All throw ClusterError."""
+
+    items_bytes = sys.maxsize  # of a job's items together; calls then travel in a file instead
 
     @abc.abstractmethod
     def nodes(self) -> typing.List[Json]: ...

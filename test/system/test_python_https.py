@@ -35,7 +35,10 @@ class OverHttps(PythonTest):
 
 
 class ExecutorOverHttps(OverHttps, test_python.Executor):
-    pass
+    def test_more_arguments_than_a_request_holds(self):
+        sizes = [4200 + number for number in range(180)]
+        with self.executor(task_seconds=0) as cluster:
+            self.assertEqual(list(cluster.map(python_calls.length, map(os.urandom, sizes))), sizes)
 
 
 class EndingOverHttps(OverHttps, test_python.Ending):

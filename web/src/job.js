@@ -175,6 +175,8 @@ export function JobPage({ rest: [id, index] }) {
     return html`<h1>Job ${id}</h1>${error ? html`<${Trouble} error=${error} />`
       : html`<${Quiet}>Asking …</${Quiet}>`}`;
   const chosen = index != null ? Number(index) : tasksOf(job) === 1 ? tasks.list[0]?.index : null;
+  const known = tasks.byIndex.get(chosen);
+  // The panel gets a copy: tasks are changed in place, and for the same object it is not drawn anew.
   return html`<p class="back"><a href="#/jobs">Jobs</a></p>
     <header class="page-head"><h1><span class="quiet">${job.id}</span> ${jobTitle(job)}</h1>
       <${Badge} state=${job.state} /><${Actions} job=${job} /></header>
@@ -183,7 +185,7 @@ export function JobPage({ rest: [id, index] }) {
     ${!isOver(job) && job.tasks.queued > 0 && html`<${Explanation} job=${job} />`}
     ${tasksOf(job) > 1 && html`<${TaskGrid} job=${job} tasks=${tasks} chosen=${chosen} />`}
     ${chosen != null && html`<${TaskPanel} key=${chosen} job=${job} index=${chosen}
-      known=${tasks.byIndex.get(chosen)} />`}
+      known=${known && { ...known }} />`}
     ${answer && html`<section class="card" aria-labelledby="spec-title">
       <h2 id="spec-title">What was asked for</h2>
       <${Facts} rows=${specRows(job, answer.spec)} /></section>`}`;
