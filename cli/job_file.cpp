@@ -49,7 +49,7 @@ constexpr std::array keys = {
     Key{"hold", Takes::toggle},
 };
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return '"' + printable(text, limits::log_text_chars) + '"';
 }
 
@@ -134,15 +134,15 @@ std::string_view without_condition(std::string_view text) {
     return text;
 }
 
-class FileReader {
+class JobFileReader {
   public:
-    explicit FileReader(std::string file_name) : file_(std::move(file_name)) {}
+    explicit JobFileReader(std::string file_name) : file_(std::move(file_name)) {}
 
     std::vector<FileJob> read(const FileValue& root) {
         const FileValue* list = nullptr;
         for (const auto& [key, value] : root.table) {
             if (key != "job")
-                fail(value.line, "unknown key " + quoted(key) +
+                fail(value.line, "unknown key " + in_quotes(key) +
                                      ": a job file holds nothing but jobs ([[job]])");
             list = &value;
         }
@@ -171,9 +171,9 @@ class FileReader {
         for (const auto& [name, member] : value.table) read_key(job, name, member);
         if (job.name.empty()) fail(value.line, "a job without a name: expected name = \"...\"");
         if (job.command.empty())
-            fail(value.line, "the job " + quoted(job.name) + " has no command");
+            fail(value.line, "the job " + in_quotes(job.name) + " has no command");
         const bool taken = !by_name_.emplace(job.name, jobs_.size()).second;
-        if (taken) fail(value.line, "a second job with the name " + quoted(job.name));
+        if (taken) fail(value.line, "a second job with the name " + in_quotes(job.name));
         lines_.push_back(value.line);
         jobs_.push_back(std::move(job));
     }
@@ -208,7 +208,7 @@ class FileReader {
         std::vector<std::string> names;
         for (const auto& key : keys) names.emplace_back(key.name);
         const auto near = nearest(name, names);
-        fail(line, "unknown key " + quoted(name) +
+        fail(line, "unknown key " + in_quotes(name) +
                        (near.empty() ? std::string() : ": did you mean " + near + "?"));
     }
 
@@ -216,7 +216,7 @@ class FileReader {
         const bool strange = value.text.empty() || value.text.find(':') != std::string::npos ||
                              printable(value.text, limits::text_chars) != value.text;
         if (strange || is_id(value.text))
-            fail(value.line, "the name " + quoted(value.text) +
+            fail(value.line, "the name " + in_quotes(value.text) +
                                  " cannot be used: it must not be empty, a number alone or longer "
                                  "than " +
                                  std::to_string(limits::text_chars) +
@@ -245,7 +245,7 @@ class FileReader {
         std::vector<std::string> names;
         for (const auto& [known, index] : by_name_) names.push_back(known);
         const auto near = nearest(name, names);
-        fail(line, "the job " + quoted(job.name) + " comes after " + quoted(name) +
+        fail(line, "the job " + in_quotes(job.name) + " comes after " + in_quotes(name) +
                        ", and there is no such job in the file" +
                        (near.empty() ? std::string() : ": did you mean " + near + "?"));
     }
@@ -318,7 +318,7 @@ std::vector<FileJob> parse_job_file(std::string_view text, std::string_view file
     if (text.substr(0, byte_order_mark.size()) == byte_order_mark)
         text.remove_prefix(byte_order_mark.size());
     const bool json = trim(text).substr(0, 1) == "{";
-    return FileReader(name).read(json ? parse_json_file(text, name) : parse_toml(text, name));
+    return JobFileReader(name).read(json ? parse_json_file(text, name) : parse_toml(text, name));
 }
 
 }  // namespace rpic

@@ -216,7 +216,7 @@ const std::vector<JobOption>& job_option_table() {
         {"--after", "JOB", "wait until it is done (any:JOB: has ended); repeats", queued,
          add_after},
         {"--in", "PATH", "a file or folder that travels along; repeats", every, add_in},
-        {"--in-arch", "ARCH=PATH", "the same for nodes of that architecture; repeats", every,
+        {"--in-arch", "ARCH=PATH", "for nodes of that architecture; more may follow", every,
          add_in_arch},
         {"--out", "GLOB", "files that come back; repeats", every, add_out},
         {"--env", "NAME=VALUE", "a variable of the task's environment; repeats", every, add_env},

@@ -42,6 +42,13 @@ bool stands_alone(StartVerb verb, const std::vector<std::string>& words, std::si
     return looks_like_option(next) || std::find(rest, words.end(), "--") == words.end();
 }
 
+/// `--in-arch arm64=a armhf=b`: further words of this kind belong to it, too. Only architectures
+/// that nodes report are recognised, since a command may begin with any other word.
+bool more_of_in_arch(const std::string& word) {
+    constexpr std::string_view known[] = {"amd64", "arm64", "armhf", "armel", "i386"};
+    return word.find('=') != std::string::npos && is_one_of(name_of(word), known);
+}
+
 /// How many words the option at this place takes, itself included; 0 if it is none that we know.
 std::size_t option_length(StartVerb verb, const std::vector<std::string>& words, std::size_t at) {
     const auto& word = words[at];
@@ -52,7 +59,10 @@ std::size_t option_length(StartVerb verb, const std::vector<std::string>& words,
     if (option == nullptr && !global) return 0;
     const bool has_value = name != word;
     const bool wants_value = global || option->takes_value();
-    return has_value || !wants_value || stands_alone(verb, words, at) ? 1 : 2;
+    std::size_t length = has_value || !wants_value || stands_alone(verb, words, at) ? 1 : 2;
+    if (name == "--in-arch")
+        while (at + length < words.size() && more_of_in_arch(words[at + length])) ++length;
+    return length;
 }
 
 /// The command's words without its items, which go into the options.
@@ -154,6 +164,9 @@ JobOptions parse_job_options(StartVerb verb, const std::vector<std::string>& wor
         else if (option->takes_value())
             value = words[i];
         option->apply(options, value);
+        if (name != "--in-arch") continue;
+        for (; i + 1 < words.size() && own[i + 1] && more_of_in_arch(words[i + 1]); ++i)
+            option->apply(options, words[i + 1]);
     }
     set_command(verb, take_items(verb, std::move(command), options), options);
     check_job_options(verb, options);

@@ -25,10 +25,6 @@ Colour state_colour(const std::string& state) {
     return Colour::none;
 }
 
-std::string or_dash(const std::string& text) {
-    return text.empty() ? "-" : text;
-}
-
 std::string seconds_or_dash(const std::optional<double>& seconds) {
     return seconds ? format_duration(*seconds) : "-";
 }

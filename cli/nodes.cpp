@@ -10,7 +10,7 @@ namespace rpic {
 
 namespace {
 
-Colour state_colour(const std::string& state) {
+Colour node_colour(const std::string& state) {
     if (state == "online") return Colour::good;
     return state == "suspect" ? Colour::warning : Colour::bad;
 }
@@ -30,12 +30,14 @@ std::string temperature(const Vitals& vitals) {
     return vitals.temperature_c ? std::to_string(std::lround(*vitals.temperature_c)) + "C" : "-";
 }
 
-std::string seen(const NodeView& node) {
-    return node.last_seen_seconds ? format_duration(*node.last_seen_seconds) : "-";
+std::string disk(const Vitals& vitals) {
+    if (!vitals.disk_bytes || !vitals.disk_free_bytes) return "-";
+    return format_size(*vitals.disk_bytes - *vitals.disk_free_bytes) + "/" +
+           format_size(*vitals.disk_bytes);
 }
 
-std::string or_dash(const std::string& text) {
-    return text.empty() ? "-" : text;
+std::string seen(const NodeView& node) {
+    return node.last_seen_seconds ? format_duration(*node.last_seen_seconds) : "-";
 }
 
 /// What else there is to say of a node, in words.
@@ -60,13 +62,13 @@ void print_table(const std::vector<NodeView>& nodes, bool wide) {
     std::vector<std::string> header = {"NAME", "STATE",  "ROLE", "ARCH", "CORES",
                                        "CPU",  "MEMORY", "TEMP", "SEEN", "ADDRESS"};
     if (wide)
-        for (const char* name : {"MODEL", "OS", "KERNEL", "VERSION", "LABELS", "ID"})
+        for (const char* name : {"DISK", "MODEL", "OS", "KERNEL", "VERSION", "LABELS", "ID"})
             header.emplace_back(name);
     header.emplace_back("NOTES");
     Table table(header);
     for (const auto& node : nodes) {
         std::vector<Table::Cell> row = {{node.name},
-                                        {node.state, state_colour(node.state)},
+                                        {node.state, node_colour(node.state)},
                                         {node.role},
                                         {or_dash(node.arch)},
                                         {std::to_string(node.cpu_cores)},
@@ -76,8 +78,8 @@ void print_table(const std::vector<NodeView>& nodes, bool wide) {
                                         {seen(node)},
                                         {or_dash(node.address)}};
         if (wide)
-            for (const auto& text :
-                 {node.cpu, node.os, node.kernel, node.version, labels(node), node.id})
+            for (const auto& text : {disk(node.vitals), node.cpu, node.os, node.kernel,
+                                     node.version, labels(node), node.id})
                 row.push_back({or_dash(text)});
         row.push_back(notes(node));
         table.add(std::move(row));

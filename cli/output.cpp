@@ -20,7 +20,7 @@ bool colours_wanted() {
 }
 
 /// Characters, not bytes: what a column is wide.
-std::size_t width(const std::string& text) {
+std::size_t columns_of(const std::string& text) {
     return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
         return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
     }));
@@ -37,6 +37,10 @@ std::string coloured(const std::string& text, Colour colour) {
     return std::string("\x1b[") + code + "m" + text + "\x1b[0m";
 }
 
+std::string or_dash(const std::string& text) {
+    return text.empty() ? "-" : text;
+}
+
 Table::Table(std::vector<std::string> header) {
     std::vector<Cell> row;
     for (auto& name : header) row.push_back({std::move(name), Colour::dim});
@@ -48,13 +52,14 @@ void Table::print() const {
     for (const auto& row : rows_)
         for (std::size_t i = 0; i < row.size(); ++i) {
             widths.resize(std::max(widths.size(), i + 1));
-            widths[i] = std::max(widths[i], width(row[i].text));
+            widths[i] = std::max(widths[i], columns_of(row[i].text));
         }
     for (const auto& row : rows_) {
         std::string line;
         for (std::size_t i = 0; i < row.size(); ++i) {
             line += coloured(row[i].text, row[i].colour);
-            if (i + 1 < row.size()) line += std::string(widths[i] - width(row[i].text) + 2, ' ');
+            if (i + 1 < row.size())
+                line += std::string(widths[i] - columns_of(row[i].text) + 2, ' ');
         }
         std::printf("%s\n", line.c_str());
     }

@@ -16,6 +16,9 @@ enum class Format { table, wide, json, jsonl };
 enum class Colour { none, good, warning, bad, dim };
 std::string coloured(const std::string& text, Colour colour);
 
+/// "-" stands in a table for what is not there.
+std::string or_dash(const std::string& text);
+
 /// Columns under an upper-case header, without borders; the last column is never padded.
 class Table {
   public:

@@ -9,7 +9,7 @@ namespace rpic {
 
 namespace {
 
-constexpr std::size_t quoted_chars = 40;  // of the text, in messages
+constexpr std::size_t range_chars = 40;  // of the text, in messages
 
 /// Takes "FIRST-LAST[:STEP][%LIMIT]" apart from left to right.
 class RangeParser {
@@ -36,7 +36,7 @@ class RangeParser {
 
   private:
     static std::string quoted(std::string_view text) {
-        return '"' + printable(text, quoted_chars) + '"';
+        return '"' + printable(text, range_chars) + '"';
     }
 
     [[noreturn]] void fail(const std::string& reason) const {

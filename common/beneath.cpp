@@ -16,7 +16,7 @@ namespace rpic {
 
 namespace {
 
-std::string shown(std::string_view path) {
+std::string for_log(std::string_view path) {
     return printable(path, limits::log_text_chars);
 }
 
@@ -29,7 +29,7 @@ class Search {
     /// `all`: the folder itself matched, so everything in it comes.
     void folder(const Descriptor& folder, const std::string& path, const Globs::Walk& walk,
                 bool all, int depth) {
-        auto names = names_in(folder, limits::manifest_entries, shown(path));
+        auto names = names_in(folder, limits::manifest_entries, for_log(path));
         std::sort(names.begin(), names.end());
         for (const auto& name : names) {
             const auto next = globs_.down(walk, name);
@@ -100,7 +100,7 @@ class Search {
 
     void leave_out(const std::string& path, const std::string& why) {
         constexpr std::size_t told = 10;
-        if (found_.left_out.size() < told) found_.left_out.push_back(shown(path) + " " + why);
+        if (found_.left_out.size() < told) found_.left_out.push_back(for_log(path) + " " + why);
     }
 
     const Globs& globs_;
@@ -118,7 +118,7 @@ Descriptor open_folder(const std::string& path) {
 
 Descriptor open_beneath(const Descriptor& folder, const std::string& path, std::int64_t uid) {
     if (const auto problem = path_problem(path); !problem.empty())
-        throw FileError("bad_request", "the path " + shown(path) + " " + problem);
+        throw FileError("bad_request", "the path " + for_log(path) + " " + problem);
     Descriptor inner;
     std::size_t begin = 0;
     for (auto end = path.find('/'); end != std::string::npos; end = path.find('/', begin)) {
@@ -138,7 +138,7 @@ Descriptor open_beneath(const Descriptor& folder, const std::string& path, std::
     const bool theirs = uid >= 0 && static_cast<std::int64_t>(status.st_uid) != uid;
     if (!S_ISREG(status.st_mode) || theirs)
         throw FileError("bad_request",
-                        shown(path) + (theirs ? " belongs to another user" : " is no file"));
+                        for_log(path) + (theirs ? " belongs to another user" : " is no file"));
     return file;
 }
 

@@ -35,6 +35,42 @@ void prepare_process() {
     }
 }
 
+namespace {
+
+/// Signals that mean the program, and not its init.
+constexpr int handed_on[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+
+[[noreturn]] void be_init(pid_t child) {
+    sigset_t awaited;
+    sigemptyset(&awaited);
+    sigaddset(&awaited, SIGCHLD);
+    for (const int signal : handed_on) sigaddset(&awaited, signal);
+    for (;;) {
+        siginfo_t info;
+        const int signal = ::sigwaitinfo(&awaited, &info);
+        if (signal > 0 && signal != SIGCHLD) ::kill(child, signal);
+        int status = 0;
+        for (pid_t ended = 0; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;)
+            if (ended == child)
+                std::_Exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    }
+}
+
+}  // namespace
+
+void leave_init_behind() {
+    if (::getpid() != 1) return;
+    // Blocked first, so that none is lost between the fork and the wait for it.
+    sigset_t all, before;
+    sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, &before);
+    const pid_t child = ::fork();
+    if (child > 0) be_init(child);
+    // Ctrl-C of a terminal reaches both; in a session of its own the child gets it once.
+    if (child == 0) ::setsid();
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+}
+
 int guarded_main(const char* program, const std::function<int()>& body) {
     try {
         const int code = body();

@@ -10,6 +10,11 @@ namespace rpic {
 /// descriptors as allowed.
 void prepare_process();
 
+/// In a container the first process has to be its init, too. There this forks: the child returns
+/// and becomes the program, and what stays behind collects the orphans that end, hands signals on
+/// to the child, and ends with its exit code. Elsewhere it does nothing. To be called first of all.
+void leave_init_behind();
+
 /// Runs the body of main(). What it throws becomes one line on stderr and the exit code: 78 for
 /// ConfigError, 1 for anything else.
 int guarded_main(const char* program, const std::function<int()>& body);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "common/descriptor.hpp"
 #include "common/errors.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
@@ -17,23 +18,6 @@
 namespace rpic {
 
 namespace {
-
-/// A descriptor that closes itself.
-class Descriptor {
-  public:
-    explicit Descriptor(int number) : number_(number) {}
-    ~Descriptor() {
-        if (number_ >= 0) ::close(number_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-
-    explicit operator bool() const { return number_ >= 0; }
-    int get() const { return number_; }
-
-  private:
-    int number_;
-};
 
 [[noreturn]] void fail(const std::string& what, const std::filesystem::path& path) {
     throw ConfigError("cannot " + what + " " + path.string() + ": " + std::strerror(errno));

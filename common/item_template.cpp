@@ -47,7 +47,7 @@ std::string_view without_extension(std::string_view path) {
 }
 
 /// What stands for a mark, not quoted yet.
-std::string value_of(std::string_view mark, std::string_view item, std::int64_t number) {
+std::string filled_in(std::string_view mark, std::string_view item, std::int64_t number) {
     if (mark == "{.}") return std::string(without_extension(item));
     if (mark == "{/}") return std::string(base_name(item));
     if (mark == "{//}") return std::string(folder(item));
@@ -79,7 +79,7 @@ std::vector<std::string> expand_item(const std::vector<std::string>& command, bo
     // Each mark's value is made once: a command may hold thousands of them.
     std::array<std::string, marks.size()> values;
     for (std::size_t i = 0; i < marks.size(); ++i) {
-        values[i] = value_of(marks[i], item, number);
+        values[i] = filled_in(marks[i], item, number);
         if (shell) values[i] = shell_quote(values[i]);
     }
     std::size_t total = 0;

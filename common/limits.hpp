@@ -57,6 +57,8 @@ inline constexpr std::size_t plain_nodes =
 inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown
 inline constexpr auto plain_node_kept = 10min;        // after its connection ended: forgotten
 inline constexpr std::size_t tokens = 1'000;          // more: `token create` is refused
+inline constexpr std::size_t offered_keys =
+    8;  // given to a node that has confirmed none: of more the oldest is worth nothing
 
 // Logging about peers: one line at once for each class and address, then one a minute.
 inline constexpr auto peer_log_interval = 60s;
@@ -75,9 +77,13 @@ inline constexpr auto lost_after_master_start = 90s;
 inline constexpr auto master_silence = 15s;  // a slave that hears nothing for so long reconnects
 
 // Health: a node at or above this temperature is shown as unwell.
-inline constexpr double hot_celsius = 80;     // ... and gets no new work
-inline constexpr double cooled_celsius = 75;  // until it is below this one
-inline constexpr double warm_celsius = 70;    // it is chosen later than a cool one
+inline constexpr int hot_celsius = 80;     // ... and gets no new work
+inline constexpr int cooled_celsius = 75;  // until it is below this one
+inline constexpr int warm_celsius = 70;    // it is chosen later than a cool one
+inline constexpr std::int64_t low_disk_bytes =
+    256 * 1024 * 1024;                    // less is free: unwell, and chosen later
+inline constexpr int low_disk_part = 20;  // ... of smaller disks this part: a twentieth
+inline constexpr auto unwell_kept = 30s;  // under-voltage comes and goes: unwell so long after it
 
 // Jobs.
 inline constexpr std::int64_t tasks_per_job = 1'000'000;        // more: the submit is refused
@@ -206,6 +212,19 @@ inline constexpr auto connect_time = 5s;             // for one address
 inline constexpr auto resolve_time = 10s;
 inline constexpr auto plain_uuid_time = 5s;  // an older master of the texts may not answer
 
+// Discovery: a slave that knows no master asks for one (common/discovery.hpp).
+inline constexpr auto discovery_time = 1s;       // a slave asks and listens so long at a time
+inline constexpr int discovery_questions = 4;    // on each interface in that time
+inline constexpr auto discovery_patience = 10s;  // of an outage: only the last master is tried
+inline constexpr auto discovery_name_time = 3s;  // for a name to be resolved; later: not found
+inline constexpr std::size_t discovery_interfaces = 32;     // further ones are not asked on
+inline constexpr std::size_t discovery_masters = 16;        // that are listened to; others: ignored
+inline constexpr std::int64_t discovery_looked_at = 4'000;  // questions a second that a master
+                                                            // reads; the kernel drops the rest
+inline constexpr std::int64_t discovery_answers = 1'000;    // a second; more: not answered
+inline constexpr std::int64_t discovery_per_address = 32;   // of these, likewise
+inline constexpr int discovery_receive_bytes = 64 * 1024;   // that wait in the kernel
+
 // Stopping.
 inline constexpr auto stop_time = 2s;
 
@@ -261,6 +280,9 @@ inline constexpr std::size_t machine_cpus = 8192;             // a CPU number ab
 inline constexpr std::size_t cgroup_levels = 64;              // ancestors above are not asked
 inline constexpr auto cpu_interval_min = 250ms;               // sooner: the last CPU percent again
 inline constexpr auto sensor_search_interval = 60s;           // for sensors that are not there
+inline constexpr auto disk_look_interval = 15s;     // at mounts and errors of file systems
+inline constexpr auto network_look_interval = 30s;  // at the default route and the link's speed
+inline constexpr std::size_t cpu_policies = 8;      // groups of cores that are asked for a cap
 
 // Files read at start.
 inline constexpr std::size_t config_bytes = 1024 * 1024;  // larger: refused

@@ -3,39 +3,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/log/attributes/clock.hpp>
-#include <boost/log/core.hpp>
-#include <boost/log/expressions.hpp>
-#include <boost/log/sinks/basic_sink_backend.hpp>
-#include <boost/log/sinks/frontend_requirements.hpp>
-#include <boost/log/sinks/sync_frontend.hpp>
-#include <boost/log/sinks/text_file_backend.hpp>
-#include <boost/log/sources/record_ostream.hpp>
-#include <boost/log/sources/severity_logger.hpp>
-#include <boost/log/support/date_time.hpp>
-#include <boost/log/utility/exception_handler.hpp>
-#include <boost/make_shared.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
+#include <mutex>
+#include <optional>
 
-#include "common/errors.hpp"
 #include "common/limits.hpp"
 #include "common/line_writer.hpp"
+#include "common/log_file.hpp"
 #include "common/text.hpp"
 
 namespace rpic {
 
 namespace {
 
-namespace logging = boost::log;
-namespace expr = boost::log::expressions;
+/// Where lines go. Any thread may log.
+struct Log {
+    std::mutex mutex;
+    bool started = false;
+    bool journal = false;  // standard error is systemd's journal
+    std::optional<LineWriter> standard_error;
+    std::optional<LogFile> file;
+};
 
 Severity lowest = Severity::warning;
-bool started = false;
 
-logging::sources::severity_logger<Severity>& logger() {
-    static logging::sources::severity_logger<Severity> instance;
+Log& the_log() {
+    static auto& instance = *new Log;  // never destroyed: threads may log until the very end
     return instance;
 }
 
@@ -77,74 +71,28 @@ bool stderr_is_journal() {
     return std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) == stream;
 }
 
-void write_journal_line(const logging::record_view& record, logging::formatting_ostream& out) {
-    const auto severity = record["Severity"].extract<Severity>();
-    out << '<' << priority(severity.get()) << '>' << record[expr::smessage];
-}
-
-void write_line(const logging::record_view& record, logging::formatting_ostream& out) {
-    const auto severity = record["Severity"].extract<Severity>();
+std::string line_of(Severity severity, std::string_view text) {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
     const auto time = rfc3339(now.tv_sec);
     char fraction[8];
     std::snprintf(fraction, sizeof fraction, ".%03dZ", static_cast<int>(now.tv_nsec / 1'000'000));
-    out << time.substr(0, time.size() - 1) << fraction << ' ' << level_name(severity.get()) << ' '
-        << record[expr::smessage];
-}
-
-/// A stream would wait for a reader who does not read, and never recover from one failed write.
-class StderrBackend
-    : public logging::sinks::basic_formatted_sink_backend<char,
-                                                          logging::sinks::synchronized_feeding> {
-  public:
-    void consume(const logging::record_view&, const string_type& line) { writer_.write(line); }
-
-  private:
-    LineWriter writer_{STDERR_FILENO};
-};
-
-void add_stderr() {
-    using Sink = logging::sinks::synchronous_sink<StderrBackend>;
-    auto sink = boost::make_shared<Sink>();
-    sink->set_formatter(stderr_is_journal() ? &write_journal_line : &write_line);
-    sink->set_exception_handler(logging::make_exception_suppressor());
-    logging::core::get()->add_sink(sink);
-}
-
-void add_file(const std::string& file) {
-    namespace keywords = logging::keywords;
-    const auto path = std::filesystem::absolute(file);
-    std::FILE* probe = std::fopen(path.c_str(), "ae");
-    if (probe == nullptr)
-        throw ConfigError("cannot write the log file " + file +
-                          ": make its folder or choose another with --log-file");
-    std::fclose(probe);
-    using Sink = logging::sinks::synchronous_sink<logging::sinks::text_file_backend>;
-    auto sink = boost::make_shared<Sink>(
-        keywords::file_name = path.string(), keywords::target_file_name = path.string() + ".%5N",
-        keywords::open_mode = std::ios_base::out | std::ios_base::app,
-        keywords::rotation_size = limits::log_file_bytes, keywords::auto_flush = true,
-        keywords::enable_final_rotation = false);
-    sink->locked_backend()->set_file_collector(logging::sinks::file::make_collector(
-        keywords::target = path.parent_path().string(), keywords::max_files = limits::log_files));
-    sink->locked_backend()->scan_for_files();
-    sink->set_formatter(&write_line);
-    sink->set_exception_handler(logging::make_exception_suppressor());
-    logging::core::get()->add_sink(sink);
+    auto line = time.substr(0, time.size() - 1) + fraction + ' ' + level_name(severity) + ' ';
+    return line.append(text);
 }
 
 }  // namespace
 
 void start_log(const LogOptions& options) {
-    logging::core::get()->set_exception_handler(logging::make_exception_suppressor());
-    logging::core::get()->remove_all_sinks();
-    if (options.to_stderr) add_stderr();
-    // Without any sink Boost.Log writes to stdout.
-    logging::core::get()->set_logging_enabled(options.to_stderr || !options.file.empty());
-    if (!options.file.empty()) add_file(options.file);
+    auto& log = the_log();
+    const std::lock_guard lock(log.mutex);
+    log.journal = stderr_is_journal();
+    log.standard_error.reset();
+    log.file.reset();
+    if (options.to_stderr) log.standard_error.emplace(STDERR_FILENO);
+    if (!options.file.empty()) log.file.emplace(options.file);
     lowest = options.level;
-    started = true;
+    log.started = true;
 }
 
 bool log_enabled(Severity severity) {
@@ -153,11 +101,21 @@ bool log_enabled(Severity severity) {
 
 void log(Severity severity, std::string_view text) {
     if (!log_enabled(severity)) return;
-    if (!started) {
+    auto& log = the_log();
+    const std::lock_guard lock(log.mutex);
+    if (!log.started) {
         std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
         return;
     }
-    BOOST_LOG_SEV(logger(), severity) << text;
+    const auto line = line_of(severity, text);
+    if (log.file) log.file->write(line);
+    if (!log.standard_error) return;
+    // A stream would wait for a reader who does not read, and never recover from a failed write.
+    if (log.journal)
+        log.standard_error->write('<' + std::to_string(priority(severity)) + '>' +
+                                  std::string(text));
+    else
+        log.standard_error->write(line);
 }
 
 void log_rarely(Severity severity, std::string_view message_class, std::string_view about,

@@ -19,7 +19,7 @@ namespace json = boost::json;
 
 constexpr std::size_t name_bytes = 255;  // NAME_MAX of every file system of Linux
 
-std::string quoted(std::string_view path) {
+std::string quoted_path(std::string_view path) {
     return "\"" + printable(path, limits::log_text_chars) + "\"";
 }
 
@@ -130,22 +130,22 @@ ManifestEntry parse_entry(std::string_view line) {
     ManifestEntry entry;
     entry.path = text_member(*object, "path").value_or("");
     if (const auto problem = path_problem(entry.path); !problem.empty())
-        throw bad("the path " + quoted(entry.path) + " " + problem);
+        throw bad("the path " + quoted_path(entry.path) + " " + problem);
     const auto blob = text_member(*object, "blob");
     const auto link = text_member(*object, "link");
     const auto* folder = object->if_contains("dir");
     entry.folder = folder != nullptr && folder->is_bool() && folder->get_bool();
     if (int{blob.has_value()} + int{link.has_value()} + int{entry.folder} != 1)
-        throw bad(quoted(entry.path) + " must be one of file, folder and link");
+        throw bad(quoted_path(entry.path) + " must be one of file, folder and link");
     if (link) {
         if (!link_stays_inside(entry.path, *link))
-            throw bad("the link " + quoted(entry.path) + " leads out of the folder");
+            throw bad("the link " + quoted_path(entry.path) + " leads out of the folder");
         entry.link = *link;
         return entry;
     }
     entry.mode = static_cast<int>(number_member(*object, "mode", 0777));
     if (entry.folder) return entry;
-    if (!is_blob_name(*blob)) throw bad(quoted(entry.path) + " has no SHA-256");
+    if (!is_blob_name(*blob)) throw bad(quoted_path(entry.path) + " has no SHA-256");
     entry.blob = *blob;
     entry.size = number_member(*object, "size", limits::blob_bytes);
     return entry;
@@ -217,12 +217,12 @@ void put_in_order(Manifest& manifest) {
     const auto same = [](const ManifestEntry& a, const ManifestEntry& b) {
         if (a.path != b.path) return false;
         if (a == b || (a.folder && b.folder)) return true;
-        throw FileError("conflict", "two different files are to become " + quoted(a.path) +
+        throw FileError("conflict", "two different files are to become " + quoted_path(a.path) +
                                         ": name one of them otherwise");
     };
     entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
     if (const auto* entry = below_no_folder(entries))
-        throw FileError("conflict", quoted(entry->path) +
+        throw FileError("conflict", quoted_path(entry->path) +
                                         " would lie in a folder of which another name is a file");
 }
 
@@ -248,12 +248,12 @@ Manifest parse_manifest(std::string_view text) {
         if (manifest.entries.size() == limits::manifest_entries) throw bad("it has too many files");
         auto entry = parse_entry(text.substr(0, end));
         if (!manifest.entries.empty() && manifest.entries.back().path >= entry.path)
-            throw bad(quoted(entry.path) + " is there twice or out of order");
+            throw bad(quoted_path(entry.path) + " is there twice or out of order");
         manifest.entries.push_back(std::move(entry));
         text.remove_prefix(end + 1);
     }
     if (const auto* entry = below_no_folder(manifest.entries))
-        throw bad(quoted(entry->path) + " lies below a file or link");
+        throw bad(quoted_path(entry->path) + " lies below a file or link");
     return manifest;
 }
 

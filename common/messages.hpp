@@ -35,11 +35,14 @@ struct MachineFacts {
     std::int64_t ram_bytes = 0;  // that may be used, likewise
     std::string os;              // PRETTY_NAME of os-release(5)
     std::string kernel;          // release of uname(2)
+    std::string board;           // model of the board or PC; empty: not known
+    std::string serial;          // of the board or PC; likewise
 
     bool operator==(const MachineFacts&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(MachineFacts, (),
-                      (hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel))
+                      (hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel, board,
+                       serial))
 
 /// How a machine feels. Told with every heartbeat; what a machine cannot measure is null.
 struct Vitals {
@@ -50,11 +53,32 @@ struct Vitals {
     std::optional<double> load_1m;
     std::optional<double> temperature_c;
     std::optional<bool> undervoltage;
-    std::optional<bool> throttled;
+    std::optional<bool> throttled;          // by the firmware
+    std::optional<bool> undervoltage_seen;  // since the boot, or the start of the slave
+    std::optional<bool> frequency_capped;   // below what the CPU can do
+    std::optional<std::int64_t> cpu_mhz_max;
+    std::optional<std::int64_t> cpu_mhz_limit;  // as capped
+    std::optional<std::int64_t> disk_bytes;     // of the file system with the node's state
+    std::optional<std::int64_t> disk_free_bytes;
+    std::optional<bool> disk_read_only;       // it or the root's; null: neither is on a disk
+    std::optional<std::int64_t> disk_errors;  // that ext4 has counted
+    std::string network;                      // the interface that leads to others
+    std::optional<std::int64_t> network_mbps;
+    std::optional<std::int64_t> network_received_bytes;  // since the boot, as the two behind it
+    std::optional<std::int64_t> network_sent_bytes;
+    std::optional<std::int64_t> network_errors;
+    std::optional<double> pressure_cpu;  // percent of the last 10 s in which something waited ...
+    std::optional<double> pressure_memory;  // ... for it; null where the kernel does not count
+    std::optional<double> pressure_io;
+    std::optional<bool> clock_set;  // somebody keeps the wall clock right
 };
 BOOST_DESCRIBE_STRUCT(Vitals, (),
                       (cpu_percent, ram_available_bytes, swap_bytes, swap_used_bytes, load_1m,
-                       temperature_c, undervoltage, throttled))
+                       temperature_c, undervoltage, throttled, undervoltage_seen, frequency_capped,
+                       cpu_mhz_max, cpu_mhz_limit, disk_bytes, disk_free_bytes, disk_read_only,
+                       disk_errors, network, network_mbps, network_received_bytes,
+                       network_sent_bytes, network_errors, pressure_cpu, pressure_memory,
+                       pressure_io, clock_set))
 
 /// A node as people and scripts see it: the `node` of `rpicluster nodes -o json` and of the HTTP
 /// API. These names are a contract.
@@ -72,6 +96,8 @@ struct NodeView {
     std::string arch;
     std::string kernel_arch;
     std::string cpu;
+    std::string board;   // model
+    std::string serial;  // of the board
     std::int64_t cpu_cores = 0;
     std::int64_t ram_bytes = 0;
     std::string os;
@@ -94,10 +120,10 @@ struct NodeView {
 };
 BOOST_DESCRIBE_STRUCT(NodeView, (),
                       (id, name, state, draining, quarantined, unwell, role, plain, address,
-                       hostname, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel, version,
-                       cpus, memory_bytes, labels, vitals, last_seen_seconds, running_tasks,
-                       waiting_tasks, free_cpus, free_memory_bytes, resources, isolation, speed,
-                       reconnects))
+                       hostname, arch, kernel_arch, cpu, board, serial, cpu_cores, ram_bytes, os,
+                       kernel, version, cpus, memory_bytes, labels, vitals, last_seen_seconds,
+                       running_tasks, waiting_tasks, free_cpus, free_memory_bytes, resources,
+                       isolation, speed, reconnects))
 
 /// The master as people and scripts see it: the `master` of the HTTP API.
 struct MasterView {

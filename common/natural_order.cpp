@@ -6,14 +6,14 @@ namespace rpic {
 
 namespace {
 
-bool digit(char c) {
+bool in_number(char c) {
     return c >= '0' && c <= '9';
 }
 
 /// The digits at the start of `text`, which is advanced behind them, without leading zeros: of two
 /// such runs the longer one is the greater number, whatever their length.
 std::string_view take_digits(std::string_view& text) {
-    const auto end = std::find_if_not(text.begin(), text.end(), digit);
+    const auto end = std::find_if_not(text.begin(), text.end(), in_number);
     auto digits = text.substr(0, static_cast<std::size_t>(end - text.begin()));
     text.remove_prefix(digits.size());
     digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size()));
@@ -29,7 +29,7 @@ int sign(int value) {
 int natural_compare(std::string_view a, std::string_view b) {
     const int exact = sign(a.compare(b));
     while (!a.empty() && !b.empty()) {
-        if (digit(a[0]) && digit(b[0])) {
+        if (in_number(a[0]) && in_number(b[0])) {
             const auto left = take_digits(a);
             const auto right = take_digits(b);
             if (left.size() != right.size()) return left.size() < right.size() ? -1 : 1;

@@ -15,21 +15,21 @@ namespace rpic {
 
 namespace {
 
-constexpr std::size_t quoted_chars = 40;     // of the text, in messages
+constexpr std::size_t part_chars = 40;       // of the text, in messages
 constexpr std::size_t name_digits_max = 15;  // more digits in a row are no number of a node
 
-bool digit(char c) {
+bool starts_number(char c) {
     return c >= '0' && c <= '9';
 }
 
-std::string quoted(std::string_view text) {
-    return '"' + printable(text, quoted_chars) + '"';
+std::string part_in_quotes(std::string_view text) {
+    return '"' + printable(text, part_chars) + '"';
 }
 
 /// The number that all of `text` is, up to `max`.
 std::optional<std::int64_t> whole_number(std::string_view text, std::int64_t max) {
     std::int64_t value = 0;
-    if (text.empty() || !digit(text[0])) return std::nullopt;
+    if (text.empty() || !starts_number(text[0])) return std::nullopt;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc{} || end != text.data() + text.size() || value > max)
         return std::nullopt;
@@ -87,7 +87,7 @@ class NamePattern {
 
   private:
     [[noreturn]] void fail(const std::string& reason) const {
-        throw SyntaxError("the node name " + quoted(pattern_) + ' ' + reason +
+        throw SyntaxError("the node name " + part_in_quotes(pattern_) + ' ' + reason +
                           " (names look like web, pi[1-4] or pi[01-12,20])");
     }
 
@@ -113,7 +113,7 @@ class NamePattern {
             const auto dash = std::min(part.find('-'), part.size());
             const auto first_text = trim(std::string_view(part).substr(0, dash));
             const auto range = parse_range(part);
-            if (!range) fail("has no numbers in its brackets: " + quoted(part));
+            if (!range) fail("has no numbers in its brackets: " + part_in_quotes(part));
             const std::size_t width = first_text[0] == '0' ? first_text.size() : 1;
             if (width > name_digits_max) fail("has a number of too many digits");
             check_room(texts.size() + static_cast<std::size_t>(range->last - range->first) + 1);
@@ -155,9 +155,9 @@ struct NumberedName {
 
 std::optional<NumberedName> take_apart(const std::string& name) {
     std::size_t end = name.size();
-    while (end > 0 && !digit(name[end - 1])) --end;
+    while (end > 0 && !starts_number(name[end - 1])) --end;
     std::size_t begin = end;
-    while (begin > 0 && digit(name[begin - 1])) --begin;
+    while (begin > 0 && starts_number(name[begin - 1])) --begin;
     if (begin == end || end - begin > name_digits_max) return std::nullopt;
     // An index must be one that parse takes back.
     if (!whole_number(name.substr(begin, end - begin), limits::array_index)) return std::nullopt;
@@ -193,7 +193,7 @@ NumberSelector NumberSelector::parse(std::string_view text) {
         } else if (const auto range = parse_range(part)) {
             selector.ranges_.push_back(*range);
         } else {
-            throw SyntaxError(quoted(part) +
+            throw SyntaxError(part_in_quotes(part) +
                               " chooses nothing: expected are numbers and ranges such as 1,3,5-8, "
                               "\"last\" or \"all\"");
         }

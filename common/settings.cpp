@@ -28,12 +28,24 @@ const std::vector<Setting> table = {
      "folder for keys and state"},
     {Program::master, "master", "plain", "plain", Kind::toggle, false, "no", "",
      "also accept the unencrypted protocol of the tutorial series"},
+    {Program::master, "master", "discovery", "", Kind::toggle, false, "yes", "",
+     "answer slaves that look for their master"},
+    {Program::master, "master", "discovery_port", "", Kind::port, false, "12345", "PORT",
+     "UDP port for that"},
     {Program::master, "master", "log_level", "log-level", Kind::choice, false, "info", levels,
      "least severity that is logged"},
     {Program::master, "master", "log_file", "log-file", Kind::text, false, "", "F",
      "log there too, rotated at 10 MiB"},
     {Program::master, "master", "ensure", "ensure", Kind::toggle, false, "no", "",
      "for cron: start in the background unless it runs already"},
+    {Program::master, "master", "hot_celsius", "", Kind::count, false, "80", "N",
+     "from this temperature on a node gets no new work"},
+    {Program::master, "master", "cooled_celsius", "", Kind::count, false, "", "N",
+     "below this one it gets work again"},
+    {Program::master, "master", "warm_celsius", "", Kind::count, false, "", "N",
+     "from this temperature on others are chosen before it"},
+    {Program::master, "master", "low_disk", "", Kind::size, false, "256M", "SIZE",
+     "a node with less free on its disk is unwell"},
     {Program::master, "master", "restore", "restore", Kind::text, false, "", "FILE",
      "make the store from a backup, then exit; no master may run there"},
 
@@ -43,6 +55,12 @@ const std::vector<Setting> table = {
      "port of the master"},
     {Program::slave, "slave", "key_file", "key-file", Kind::text, false, "", "F",
      "file with the join key"},
+    {Program::slave, "slave", "join_key", "", Kind::text, false, "", "KEY",
+     "the join key itself, for a card that is prepared on a PC"},
+    {Program::slave, "slave", "discovery", "", Kind::toggle, false, "yes", "",
+     "look for the master where none is named"},
+    {Program::slave, "slave", "discovery_port", "", Kind::port, false, "12345", "PORT",
+     "UDP port that masters answer on"},
     {Program::slave, "slave", "role", "role", Kind::choice, false, "worker",
      "worker|basic|webserver", "what this slave does"},
     {Program::slave, "slave", "name", "name", Kind::text, false, "", "N",
@@ -95,6 +113,8 @@ const std::vector<Setting> table = {
      "log there too, rotated at 10 MiB"},
     {Program::slave, "slave", "ensure", "ensure", Kind::toggle, false, "no", "",
      "for cron: start in the background unless it runs already"},
+    {Program::slave, "slave", "health", "health", Kind::toggle, false, "no", "",
+     "ask the slave that runs here whether it is joined: exit code 0 or 1"},
 
     {Program::client, "client", "master", "master", Kind::text, false, "", "HOST[:PORT]",
      "master to talk to"},
@@ -235,16 +255,44 @@ std::vector<std::string> values_from_text(const Setting& setting, const std::str
     return {value};
 }
 
-IniFile read_config(const std::string& path, const FileReader& read_file, Settings& settings) {
-    const bool chosen = !path.empty();
-    const std::string name = chosen ? path : default_config_file;
-    const auto text = read_file(name);
-    if (!text && chosen)
-        throw ConfigError("cannot find the configuration file " + name + " given with --config");
-    if (!text) return {};
-    auto file = parse_ini(*text, name);
-    settings.warnings = unknown_keys(file, name);
+IniFile take_config(const std::string& text, const std::string& name, Settings& settings) {
+    auto file = parse_ini(text, name);
+    auto warnings = unknown_keys(file, name);
+    settings.warnings.insert(settings.warnings.end(), warnings.begin(), warnings.end());
     return file;
+}
+
+/// The files that count, the one that wins last: that of --config alone, else that of the boot
+/// partition and then that of the system.
+std::vector<IniFile> read_configs(const std::string& chosen, const FileReader& read_file,
+                                  Settings& settings) {
+    std::vector<IniFile> files;
+    if (!chosen.empty()) {
+        const auto text = read_file(chosen);
+        if (!text)
+            throw ConfigError("cannot find the configuration file " + chosen +
+                              " given with --config");
+        files.push_back(take_config(*text, chosen, settings));
+        return files;
+    }
+    for (const auto* name : boot_config_files)
+        if (const auto text = read_file(name)) {
+            files.push_back(take_config(*text, name, settings));
+            break;
+        }
+    if (const auto text = read_file(default_config_file))
+        files.push_back(take_config(*text, default_config_file, settings));
+    return files;
+}
+
+/// What the file says of a setting, if it does.
+void take_from(const IniFile& file, const Setting& setting, std::vector<std::string>& values) {
+    for (const auto& entry : file.entries) {
+        if (entry.section != setting.section || entry.key != setting.key) continue;
+        values = values_from_text(setting, entry.value);
+        check(setting, values,
+              entry.key + " (" + file.name + " line " + std::to_string(entry.line) + ")");
+    }
 }
 
 const std::vector<std::string> nothing;
@@ -264,16 +312,11 @@ Settings load_settings(Program program, const std::vector<std::string>& argument
     settings.version = line.version;
     settings.arguments = line.arguments;
     if (line.help || line.version) return settings;
-    const auto file = read_config(line.config, read_file, settings);
+    const auto files = read_configs(line.config, read_file, settings);
     for (const auto& setting : table) {
         if (setting.program != program) continue;
         std::vector<std::string> values = values_from_text(setting, setting.default_value);
-        for (const auto& entry : file.entries) {
-            if (entry.section != setting.section || entry.key != setting.key) continue;
-            values = values_from_text(setting, entry.value);
-            check(setting, values,
-                  entry.key + " (" + file.name + " line " + std::to_string(entry.line) + ")");
-        }
+        for (const auto& file : files) take_from(file, setting, values);
         const auto variable = environment_name(setting);
         if (const char* value = environment(variable)) {
             values = values_from_text(setting, value);
@@ -296,6 +339,8 @@ Settings load_settings(Program program, int argc, char** argv) {
     for (char** variable = environ; *variable != nullptr; ++variable)
         if (auto warning = unknown_variable(*variable); !warning.empty())
             settings.warnings.push_back(std::move(warning));
+    // Programs that this one starts, tasks among them, have no use for it.
+    ::unsetenv("RPICLUSTER_SLAVE_JOIN_KEY");
     return settings;
 }
 

@@ -12,8 +12,8 @@
 #include "common/log.hpp"
 
 /// Configuration of all programs. A value comes from, in this order: the command line, the
-/// environment (RPICLUSTER_<SECTION>_<KEY>), the file, the default. One table (settings.cpp) knows
-/// every key; the file of the seed texts loads unchanged.
+/// environment (RPICLUSTER_<SECTION>_<KEY>), the file, the file of the boot partition, the default.
+/// One table (settings.cpp) knows every key; the file of the seed texts loads unchanged.
 namespace rpic {
 
 enum class Program { master, slave, client };
@@ -93,7 +93,15 @@ using FileReader = std::function<std::optional<std::string>(const std::string& p
 
 inline constexpr const char* default_config_file = "/etc/rpicluster/rpicluster.cfg";
 
-/// Reads command line, environment and file. `--config F` must exist, the default file need not.
+/// Where a PC can put a file onto the card of a Raspberry Pi: its boot partition, which is mounted
+/// at the first place by Raspberry Pi OS since bookworm and at the second before. Some editors of
+/// PCs add ".txt" and do not show it. The first one that is there is read.
+inline constexpr const char* boot_config_files[] = {
+    "/boot/firmware/rpicluster.cfg", "/boot/firmware/rpicluster.cfg.txt", "/boot/rpicluster.cfg",
+    "/boot/rpicluster.cfg.txt"};
+
+/// Reads command line, environment and files: of `--config F`, which must exist, F alone, else that
+/// of the boot partition and the default file, which wins; neither need be there.
 /// All values are checked here: ConfigError is one line that names value, origin and what is
 /// expected.
 Settings load_settings(Program program, const std::vector<std::string>& arguments,

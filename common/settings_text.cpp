@@ -31,6 +31,8 @@ std::string unknown_variable(std::string_view variable) {
 
 IniFile parse_ini(std::string_view text, std::string_view file_name) {
     if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+        throw ConfigError(std::string(file_name) + " line 1: is UTF-16; save it as UTF-8");
     IniFile file;
     file.name = file_name;
     std::string section;

@@ -28,6 +28,9 @@ struct MasterOptions {
     std::uint16_t port = 12345;    // 0: any free one
     std::filesystem::path folder;  // <state dir>/master
     bool plain = false;
+    HealthLimits health;
+    bool discovery = true;
+    std::uint16_t discovery_port = 12345;  // 0: any free one
 };
 
 /// The parts of a running master. It outlives every session; all of it belongs to the one loop.
@@ -56,7 +59,7 @@ struct Context {
     std::int64_t epoch = 1;
     std::string backup_blob;  // the last one, until its client has had time to fetch it
     Instant backup_made{};
-    Machine machine;
+    Machine machine{"/", real_machine_calls(), std::filesystem::absolute(options.folder)};
     Vitals vitals;  // of the master's own machine, measured now and then
     Sessions sessions;
     Lobby lobby;

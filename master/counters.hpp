@@ -26,12 +26,15 @@ struct Counters {
     std::int64_t requests_failed = 0;  // of clients: answered failed
     std::int64_t clones = 0;           // a second board with the key of a live node
     std::int64_t heartbeats = 0;
+    std::int64_t discovery_answered = 0;  // questions of slaves that look for their master
+    std::int64_t discovery_refused = 0;   // no question, or of nobody that is known here
+    std::int64_t discovery_limited = 0;   // limits::discovery_answers or _per_address reached
 };
 BOOST_DESCRIBE_STRUCT(Counters, (),
                       (accepted, accept_paused, accept_no_descriptor, closed_crowded,
                        closed_unauthenticated, refused_plain, refused_http, refused_noise,
                        handshake_failed, key_refused, role_refused, join_refused, clients_refused,
                        closed_not_reading, broken_frames, bad_messages, requests_failed, clones,
-                       heartbeats))
+                       heartbeats, discovery_answered, discovery_refused, discovery_limited))
 
 }  // namespace rpic

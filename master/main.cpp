@@ -27,6 +27,18 @@ int restore(const std::string& file, const std::filesystem::path& folder) {
     return exit_code::ok;
 }
 
+HealthLimits health_limits(const Settings& settings) {
+    HealthLimits health;
+    health.hot_celsius = settings.count("hot_celsius").value_or(health.hot_celsius);
+    health.cooled_celsius = settings.count("cooled_celsius").value_or(health.hot_celsius - 5);
+    health.warm_celsius = settings.count("warm_celsius").value_or(health.hot_celsius - 10);
+    health.low_disk_bytes = settings.size("low_disk").value_or(health.low_disk_bytes);
+    if (health.cooled_celsius > health.hot_celsius)
+        throw ConfigError("cooled_celsius is " + std::to_string(health.cooled_celsius) +
+                          ", which is above hot_celsius, " + std::to_string(health.hot_celsius));
+    return health;
+}
+
 int start(int argc, char** argv) {
     const auto settings = load_settings(Program::master, argc, argv);
     if (settings.help) {
@@ -44,6 +56,9 @@ int start(int argc, char** argv) {
     options.bind = settings.text("bind");
     options.port = settings.port("port");
     options.plain = settings.toggle("plain");
+    options.health = health_limits(settings);
+    options.discovery = settings.toggle("discovery");
+    options.discovery_port = settings.port("discovery_port");
     const auto state = state_dir(settings.text("state-dir"));
     options.folder = state / "master";
     make_private_folder(state);
@@ -69,6 +84,7 @@ int start(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    rpic::leave_init_behind();
     rpic::prepare_process();
     return rpic::guarded_main("rpicluster-master", [&] { return start(argc, argv); });
 }

@@ -29,7 +29,9 @@ class NodeVisitor {
 
     void operator()(const Heartbeat& beat) {
         ++context_.counters.heartbeats;
-        context_.cluster.on_vitals(place_.id(), beat.vitals);
+        Effects effects;
+        context_.cluster.on_vitals(Clock::now(), place_.id(), beat.vitals, effects);
+        if (!effects.empty()) context_.turns.add(std::move(effects));
         HeartbeatAck answer;
         answer.sequence = beat.sequence;
         connection_.send(answer);
@@ -149,7 +151,9 @@ asio::awaitable<void> join(Context& context, Connection& connection, SessionId s
     fresh.node_id = random_hex(16);
     const auto new_key = make_key();
     fresh.key_identity = key_identity(new_key);
-    const auto outcome = context.cluster.on_hello(Clock::now(), session, key.node_id, *hello,
+    Cluster::KeyUsed used;  // nobody's, if that is the join key
+    if (!key.node_id.empty()) used = {key.node_id, key.identity};
+    const auto outcome = context.cluster.on_hello(Clock::now(), session, used, *hello,
                                                   connection.peer(), fresh, effects);
     if (const auto* refusal = std::get_if<Cluster::Refusal>(&outcome)) {
         ++context.counters.join_refused;

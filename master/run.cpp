@@ -11,6 +11,7 @@
 #include "common/text.hpp"
 #include "common/until_first_failure.hpp"
 #include "common/version.hpp"
+#include "master/beacon.hpp"
 #include "master/listener.hpp"
 #include "master/viewers.hpp"
 
@@ -55,14 +56,15 @@ asio::awaitable<void> listen(Context& context, Listener& listener, Background& b
     co_await listener.run();
 }
 
-asio::awaitable<int> serve(Context& context, Listener& listener, Background& background) {
+asio::awaitable<int> serve(Context& context, Listener& listener, Beacon& beacon,
+                           Background& background) {
     int code = exit_code::failed;
     std::string reason;
     try {
         co_await until_first_failure(listen(context, listener, background), tick(context),
                                      context.turns.run(), feed_viewers(context),
-                                     keep_house(context), context.store.run(), feed_watchdog(),
-                                     wait_for_stop());
+                                     keep_house(context), context.store.run(), beacon.run(),
+                                     feed_watchdog(), wait_for_stop());
     } catch (const StopRequest& stop) {
         code = exit_code::ok;
         reason = stop.signal;
@@ -84,13 +86,14 @@ int run_master(const MasterOptions& options, Background& background) {
     asio::io_context io(1);
     Context context(io.get_executor(), options);
     Listener listener(io.get_executor(), context);
+    Beacon beacon(io.get_executor(), context, listener.port());
     log_info(std::string("rpicluster-master ") + version + " listens on port " +
              std::to_string(listener.port()) + (options.bind.empty() ? "" : " of " + options.bind) +
              (options.plain ? ", also for unencrypted peers" : "") + "; state in " +
              options.folder.string() +
              ", nodes known: " + std::to_string(context.cluster.nodes().size()));
     int code = exit_code::failed;
-    asio::co_spawn(io, serve(context, listener, background),
+    asio::co_spawn(io, serve(context, listener, beacon, background),
                    [&code](const std::exception_ptr& failure, int c) {
                        if (failure) std::rethrow_exception(failure);
                        code = c;

@@ -55,7 +55,7 @@ double thread_cpu_seconds() {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
-constexpr Duration free_space_age = std::chrono::seconds(1);
+constexpr Duration measure_after = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -180,7 +180,7 @@ asio::awaitable<std::int64_t> Store::backup(std::filesystem::path file) {
 }
 
 asio::awaitable<std::int64_t> Store::free_bytes() {
-    if (Clock::now() - progress_->measured >= free_space_age) {
+    if (Clock::now() - progress_->measured >= measure_after) {
         const auto measure = [](StoreFiles& files, bool&) {
             files.measure_free_space();
             return true;

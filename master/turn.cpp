@@ -51,7 +51,7 @@ bool Turn::take_record(Effect& effect, std::int64_t wall_ms) {
     if (auto* save = std::get_if<SaveNode>(&effect)) {
         batch.emplace_back(PutNode{std::move(save->record)});
     } else if (auto* gone = std::get_if<ForgetNode>(&effect)) {
-        batch.emplace_back(DropKey{gone->key_identity});
+        for (auto& identity : gone->key_identities) batch.emplace_back(DropKey{identity});
         batch.emplace_back(DropNode{gone->id});
     } else if (auto* key = std::get_if<ForgetKey>(&effect)) {
         batch.emplace_back(DropKey{key->key_identity});

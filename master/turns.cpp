@@ -54,8 +54,10 @@ void Turns::answer(SessionId session, Resynced message) {
 void Turns::take(Effect& effect) {
     note_for_viewers(context_, effect);
     if (const auto* gone = std::get_if<ForgetNode>(&effect)) {
-        context_.keyring.drop(gone->key_identity);
-        context_.sessions.end_clients_of(gone->key_identity, 0, "the node was removed");
+        for (const auto& identity : gone->key_identities) {
+            context_.keyring.drop(identity);
+            context_.sessions.end_clients_of(identity, 0, "the node was removed");
+        }
     } else if (const auto* key = std::get_if<ForgetKey>(&effect)) {
         context_.keyring.drop(key->key_identity);
     } else if (const auto* close = std::get_if<CloseSession>(&effect)) {

@@ -219,7 +219,7 @@ Status status_of(Context& context) {
     status.cluster = context.cluster_id;
     status.nodes = context.cluster.count_by_state();
     for (const auto& [id, node] : context.cluster.nodes())
-        if (!unwell_reasons(node->vitals).empty()) ++status.nodes_unwell;
+        if (!node->health.reasons().empty()) ++status.nodes_unwell;
     status.jobs = context.jobs.count_by_state();
     status.rss_bytes = own_rss_bytes();
     status.bytes_written = own_bytes_written();

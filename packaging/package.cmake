@@ -86,9 +86,18 @@ foreach(pair ${debian_architectures})
 endforeach()
 
 # Written by hand: for another architecture dpkg-shlibdeps finds nothing, and CPack says nothing.
-set(libraries "libc6 (>= 2.35), libssl3 (>= 3.0.0)")
+set(libraries "libc6 (>= 2.35), libssl3 (>= 3.0.0), ")
+set(database "libsqlite3-0 (>= 3.37.0), ")
+if(RPIC_STATIC)
+  set(libraries "")
+  set(database "")
+endif()
+# Whoever depends on the programs does not care whose processor they are for: on a Pi 1 the system
+# is armhf, and they are armel.
+set(CPACK_DEBIAN_SLAVE_PACKAGE_MULTIARCH foreign)
+set(CPACK_DEBIAN_CLUSTER_PACKAGE_MULTIARCH foreign)
 set(CPACK_DEBIAN_SLAVE_PACKAGE_NAME rpicluster-slave)
-set(CPACK_DEBIAN_SLAVE_PACKAGE_DEPENDS "${libraries}, adduser")
+set(CPACK_DEBIAN_SLAVE_PACKAGE_DEPENDS "${libraries}adduser")
 set(CPACK_DEBIAN_SLAVE_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_SLAVE_PACKAGE_CONTROL_EXTRA ${here}/slave/postinst ${here}/slave/prerm
   ${here}/slave/postrm ${here}/slave/conffiles)
@@ -101,7 +110,7 @@ This package makes a machine a node, or the one that shows the cluster in a
 browser.")
 set(CPACK_DEBIAN_CLUSTER_PACKAGE_NAME rpicluster)
 set(CPACK_DEBIAN_CLUSTER_PACKAGE_DEPENDS
-  "${libraries}, libsqlite3-0 (>= 3.37.0), rpicluster-slave (= ${PROJECT_VERSION})")
+  "${libraries}${database}rpicluster-slave (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_CLUSTER_PACKAGE_SUGGESTS "python3-rpicluster")
 set(CPACK_DEBIAN_CLUSTER_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_CLUSTER_PACKAGE_CONTROL_EXTRA ${here}/cluster/postinst ${here}/cluster/prerm

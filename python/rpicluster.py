@@ -5,7 +5,8 @@
             ...
 
 Cluster is a concurrent.futures.Executor. docs/python.md says what travels, what a call costs and
-what can go wrong. Python 3.9 or later, the standard library, and the command `rpicluster`.
+what can go wrong. Python 3.9 or later, the standard library, and the command `rpicluster` or, where
+that is not installed, the HTTP API of the cluster's webserver.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from _rpicluster import node
 from _rpicluster.calls import Call, RemoteError
 from _rpicluster.code import CannotTravelError, Code, pickled, pickled_arguments, pickled_function
 from _rpicluster.dispatch import Dispatcher
+from _rpicluster.https import Https
 from _rpicluster.node import Shared
 from _rpicluster.transport import (
     ClusterError,
@@ -35,8 +37,8 @@ from _rpicluster.transport import (
     Transport,
 )
 
-__all__ = ["CannotTravelError", "Cluster", "ClusterError", "Command", "Completed", "JobOptions",
-           "RemoteError", "Shared", "TaskFailedError", "TaskResult", "Transport"]
+__all__ = ["CannotTravelError", "Cluster", "ClusterError", "Command", "Completed", "Https",
+           "JobOptions", "RemoteError", "Shared", "TaskFailedError", "TaskResult", "Transport"]
 
 T = typing.TypeVar("T")
 
@@ -78,6 +80,14 @@ class Completed:
         return "".join(task.stderr for task in self.tasks)
 
 
+def find_transport() -> Transport:
+    """The command `rpicluster` if it is installed; else the HTTP API, if RPICLUSTER_API_URL says
+    where it is."""
+    if not shutil.which("rpicluster") and os.environ.get("RPICLUSTER_API_URL"):
+        return Https()
+    return Command()
+
+
 class Cluster(concurrent.futures.Executor):
     """A cluster as this process sees it: calls Python functions on its nodes, and runs programs.
 
@@ -87,8 +97,9 @@ class Cluster(concurrent.futures.Executor):
     interpreter on the nodes. Calls that take less than `task_seconds` share a task, so that its
     start (some 20 ms) is worth it; 0 gives each its own.
 
-    `transport` is how the cluster is reached; by default the command `rpicluster`, which finds the
-    master and the key of this user by itself.
+    `transport` is how the cluster is reached: Command(...) or Https(...). By default the command
+    `rpicluster`, which finds the master and the key of this user by itself; where that is not
+    installed, the HTTP API that the environment names (see Https).
     """
 
     def __init__(self, transport: typing.Optional[Transport] = None, *, python: str = "python3",
@@ -97,7 +108,7 @@ class Cluster(concurrent.futures.Executor):
         if os.environ.get(node.LOADING):
             raise RuntimeError("a module that travels to the nodes makes a Cluster while it is "
                                "imported there: put that below if __name__ == \"__main__\":")
-        self.transport = transport or Command()
+        self.transport = transport or find_transport()
         self._options = JobOptions(**options)
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="rpicluster-python-"))
         self._shared = 0

@@ -8,10 +8,12 @@
 
 namespace rpic {
 
-/// What a slave knows of itself between its runs: the node's own key in its state folder, and the
-/// join key as long as there is none.
+/// What a slave knows between its runs: the node's own key in its state folder, the join key as
+/// long as there is none, and where its master was.
 class Identity {
   public:
+    /// A join key that is configured itself (SlaveOptions::join_key) is taken into the state folder
+    /// until the node has a key of its own, so that it may be deleted from where it was.
     explicit Identity(const SlaveOptions& options);
 
     /// The key for the next connection. The join key is used only while this node has no key of its
@@ -26,6 +28,11 @@ class Identity {
     /// The next key() is the join key.
     void forget_node_key();
 
+    /// The master that was joined last, as the state folder has it.
+    std::optional<HostPort> last_master() const { return last_master_; }
+    /// Keeps it there if it is another one than before, and not on this machine.
+    void keep_master(const HostPort& master);
+
     /// Same board, same fingerprint (machine.hpp); where the machine has none, as in a container,
     /// one is made and kept in the state folder.
     std::string fingerprint(const Machine& machine) const;
@@ -35,11 +42,12 @@ class Identity {
 
     const SlaveOptions& options_;
     std::string node_key_;
+    std::optional<HostPort> last_master_;
 };
 
-/// Where the master is: the given addresses, else the master that shares the state dir. Read anew
-/// for each attempt, because a master on this machine may come later or change its port. Throws
-/// ConfigError if nothing is known.
-std::vector<HostPort> master_addresses(const SlaveOptions& options);
+/// Where the master is, if somebody has said so: the given addresses, else the master that shares
+/// the state dir. Read anew for each attempt, because a master on this machine may come later or
+/// change its port.
+std::vector<HostPort> named_masters(const SlaveOptions& options);
 
 }  // namespace rpic

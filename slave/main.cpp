@@ -7,6 +7,7 @@
 #include "common/log.hpp"
 #include "common/settings.hpp"
 #include "common/version.hpp"
+#include "slave/health.hpp"
 #include "slave/run.hpp"
 
 namespace {
@@ -31,6 +32,7 @@ int start(int argc, char** argv) {
         throw ConfigError("unexpected argument \"" + settings.arguments.front() +
                           "\"; --help lists the options");
     const auto options = slave_options(settings);
+    if (settings.toggle("health")) return ask_health(options.folder);
     make_private_folder(options.state);
     make_private_folder(options.folder);
     const bool ensure = settings.toggle("ensure");
@@ -52,6 +54,7 @@ int start(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    rpic::leave_init_behind();
     rpic::prepare_process();
     return rpic::guarded_main("rpicluster-slave", [&] { return start(argc, argv); });
 }

@@ -75,6 +75,7 @@ asio::awaitable<void> MasterLink::run_once(HostPort target) {
     Welcome welcome;
     co_await until_first_failure(introduce(link, welcome), fail_after(limits::hello_time, silent));
     joined_ = true;
+    identity_.keep_master(target);
     role_.on_joined(link, target, welcome);
     release_code_pages();
     try {
@@ -131,7 +132,7 @@ asio::awaitable<void> MasterLink::introduce(Connection& link, Welcome& welcome) 
 
 void MasterLink::accept_welcome(Connection& link, const Welcome& welcome) {
     if (!welcome.node_key.empty()) {
-        // The one time in a node's life that its loop waits for the disk.
+        // Here, and for keep_master(), the loop of a node waits for its disk: once in its life.
         identity_.keep_node_key(welcome.node_key);
         link.send(KeyStored{});
     }

@@ -4,6 +4,7 @@
 
 #include "common/errors.hpp"
 #include "common/files.hpp"
+#include "common/keys.hpp"
 #include "common/limits.hpp"
 
 namespace rpic {
@@ -76,6 +77,16 @@ std::string name_of(const Settings& settings, const std::string& role) {
     return role == "webserver" ? host + "-web" : host;
 }
 
+std::string join_key_of(const Settings& settings) {
+    const auto& given = settings.text("join_key");
+    auto key = canonical_key(given);
+    // What was given stays unsaid: it may be a key with one letter too many.
+    if (key.empty() && !given.empty())
+        throw ConfigError(
+            "bad value for join_key: expected five groups of five letters and digits");
+    return key;
+}
+
 InfluxOptions influx_of(const Settings& settings) {
     InfluxOptions options;
     options.url = settings.text("influxdb_url");
@@ -107,6 +118,11 @@ SlaveOptions slave_options(const Settings& settings) {
     const auto port = settings.port("socket_port");
     for (const auto& text : settings.list("master"))
         options.masters.push_back(parse_master(text, port));
+    options.join_key = join_key_of(settings);
+    options.master_port = port;
+    options.discovery_port = settings.port("discovery_port");
+    // Without keys nobody could tell the right master from another.
+    options.discovery = settings.toggle("discovery") && !settings.toggle("plain");
     // Absolute, because a program in the background leaves the folder that it was started in.
     if (const auto& file = settings.text("key-file"); !file.empty())
         options.key_file = std::filesystem::absolute(file).string();

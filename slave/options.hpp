@@ -16,7 +16,11 @@ namespace rpic {
 
 struct SlaveOptions {
     std::vector<HostPort> masters;  // empty: the one on this machine, found through the state dir
+    bool discovery = false;         // where there is none: look for one
+    std::uint16_t discovery_port = 0;
+    std::uint16_t master_port = 0;  // of masters that are only known by their host
     std::string key_file;           // empty: the master's own, if it shares the state dir
+    std::string join_key;           // if that was configured itself
     std::string role;               // worker | basic | webserver
     std::string name;
     std::filesystem::path state;   // the state dir

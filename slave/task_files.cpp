@@ -26,14 +26,14 @@ Owner owner_of(const TaskUser& user) {
 }
 
 /// What is being read of a file that is hashed, step by step.
-struct Hashing {
+struct HashState {
     Sha256 sum;
     std::int64_t offset = 0;
     std::int64_t size = 0;
 };
 
 /// Goes on for limits::file_step_bytes; true at the end of the file.
-bool hash_more(const Descriptor& file, Hashing& state) {
+bool hash_more(const Descriptor& file, HashState& state) {
     std::string buffer(limits::chunk_bytes, '\0');
     for (std::size_t done = 0; done < limits::file_step_bytes;) {
         const auto count = ::pread(file.get(), buffer.data(), buffer.size(), state.offset);
@@ -109,7 +109,7 @@ asio::awaitable<void> TaskFiles::place_inputs(AttemptKey key, std::shared_ptr<co
 }
 
 asio::awaitable<std::string> TaskFiles::hash(std::shared_ptr<Descriptor> file) {
-    auto state = std::make_shared<Hashing>();
+    auto state = std::make_shared<HashState>();
     for (;;) {
         auto step = [file, state] { return hash_more(*file, *state); };
         const bool end = co_await files_.run(std::move(step));

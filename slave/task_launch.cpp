@@ -11,7 +11,7 @@ namespace rpic {
 namespace {
 
 /// 1.5 is "1.5", 2 is "2".
-std::string number_text(double number) {
+std::string shortest_text(double number) {
     auto text = std::to_string(number);
     text.erase(text.find_last_not_of('0') + 1);
     if (text.back() == '.') text.pop_back();
@@ -61,7 +61,7 @@ std::map<std::string, std::string> task_environment(const NodeAttempts::Attempt&
     env["RPIC_ATTEMPT"] = std::to_string(attempt.key.attempt);
     env["RPIC_ITEM"] = attempt.item;
     env["RPIC_NODE"] = surroundings.node;
-    env["RPIC_CPUS"] = number_text(job.cpus);
+    env["RPIC_CPUS"] = shortest_text(job.cpus);
     if (job.memory_bytes > 0) env["RPIC_MEMORY"] = std::to_string(job.memory_bytes);
     return env;
 }

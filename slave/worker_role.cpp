@@ -76,6 +76,8 @@ void WorkerRole::on_joined(Connection& link, const HostPort& master, const Welco
     files_.bulk().set_master(master, identity_.key());
     warn_of_closed_folders();
     Effects effects;
+    if (epoch_ != 0 && epoch_ != welcome.epoch) attempts_.on_master_restored(effects);
+    epoch_ = welcome.epoch;
     attempts_.on_joined(Clock::now(), effects);
     apply(std::move(effects));
 }

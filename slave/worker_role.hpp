@@ -146,6 +146,7 @@ class WorkerRole : public Role, private RunnerHandler {
     };
     std::deque<Due> reports_due_;
     std::size_t reports_bytes_ = 0;  // of their outputs
+    std::int64_t epoch_ = 0;         // of the master's store; 0: it has not joined yet
     Queue<AttemptKey> to_prepare_;   // without files to fetch: these wait for nobody
     Queue<AttemptKey> to_fetch_;
     Queue<AttemptKey> to_collect_;

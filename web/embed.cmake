@@ -1,4 +1,4 @@
-# Bundles the page with esbuild and embeds it into the slave: each file as it is and gzipped, by
+# Bundles the page with esbuild (bundle.mjs) and embeds it into the slave: each file as it is and gzipped, by
 # .incbin in an assembler file (no compiler needs minutes for a big array, and it works for every
 # architecture), with one table of both that slave/web/assets.cpp reads. What the bundle is made of
 # comes from npm, as package-lock.json pins it, into web/node_modules. A changed file is bundled and
@@ -6,6 +6,7 @@
 # served as "/", openapi.json below "/api/".
 
 find_program(GZIP gzip REQUIRED)
+find_program(NODE node REQUIRED)
 find_program(NPM npm REQUIRED)
 set(web_source ${CMAKE_CURRENT_SOURCE_DIR}/web)
 set(web_binary ${CMAKE_CURRENT_BINARY_DIR}/generated/web)
@@ -27,10 +28,8 @@ function(web_bundle output entry pattern)
   list(FILTER sources EXCLUDE REGEX "/node_modules/")
   add_custom_command(
     OUTPUT ${web_binary}/${output}
-    COMMAND ${web_source}/node_modules/.bin/esbuild ${web_source}/${entry} --bundle --minify
-      --format=esm --target=es2022 --charset=utf8 --legal-comments=none --log-level=warning
-      --outfile=${web_binary}/${output}
-    DEPENDS ${sources} ${web_packages}
+    COMMAND ${NODE} ${web_source}/bundle.mjs ${web_source}/${entry} ${web_binary}/${output}
+    DEPENDS ${web_source}/bundle.mjs ${sources} ${web_packages}
     COMMENT "Bundling ${output}"
     VERBATIM)
 endfunction()

@@ -58,12 +58,18 @@ bool is_junk(std::string_view value) {
 std::string serial_number(const FileTree& tree) {
     for (const auto* file :
          {"sys/firmware/devicetree/base/serial-number", "proc/device-tree/serial-number"}) {
-        auto serial = lower(firmware_text(tree.text(file)));
-        if (!is_junk(serial)) return serial;
+        auto serial = firmware_text(tree.text(file));
+        if (!is_junk(lower(serial))) return serial;
     }
     const auto cpuinfo = tree.text("proc/cpuinfo");
-    auto serial = lower(display_text(value_of(cpuinfo, "Serial", ':')));
-    return is_junk(serial) ? std::string() : serial;
+    auto serial = display_text(value_of(cpuinfo, "Serial", ':'));
+    return is_junk(lower(serial)) ? std::string() : serial;
+}
+
+/// An entry of the SMBIOS that somebody filled in.
+std::string dmi_text(const FileTree& tree, const char* name) {
+    auto text = display_text(tree.text(std::string("sys/class/dmi/id/") + name));
+    return is_junk(lower(text)) ? std::string() : text;
 }
 
 bool is_station_address(std::string_view mac) {
@@ -92,11 +98,40 @@ std::string lowest_mac(const FileTree& tree) {
 }  // namespace
 
 std::string board_fingerprint(const FileTree& tree) {
-    if (const auto serial = serial_number(tree); !serial.empty()) return "serial:" + serial;
+    if (const auto serial = serial_number(tree); !serial.empty()) return "serial:" + lower(serial);
     const auto uuid = lower(display_text(tree.text("sys/class/dmi/id/product_uuid")));
     if (!is_junk(uuid)) return "dmi:" + uuid;
     if (const auto mac = lowest_mac(tree); !mac.empty()) return "mac:" + mac;
     return {};
+}
+
+std::string board_model(const FileTree& tree) {
+    for (const auto* file : {"proc/device-tree/model", "sys/firmware/devicetree/base/model"}) {
+        auto name = firmware_text(tree.text(file));
+        if (!name.empty()) return name;
+    }
+    // 32-bit ARM kernels: "Model" is the board. "Hardware" is the family of the chip, which is
+    // better than nothing, unless it only says that the device tree would know.
+    const auto cpuinfo = tree.text("proc/cpuinfo");
+    auto model = display_text(value_of(cpuinfo, "Model", ':'));
+    if (!model.empty()) return model;
+    auto hardware = display_text(value_of(cpuinfo, "Hardware", ':'));
+    if (hardware.starts_with("Generic DT")) return {};
+    return hardware;
+}
+
+std::string machine_model(const FileTree& tree) {
+    auto model = board_model(tree);
+    if (!model.empty()) return model;
+    const auto maker = dmi_text(tree, "sys_vendor");
+    auto product = dmi_text(tree, "product_name");
+    if (maker.empty() || product.starts_with(maker)) return product;
+    return display_text(product.empty() ? maker : maker + ' ' + product);
+}
+
+std::string machine_serial(const FileTree& tree) {
+    auto serial = serial_number(tree);
+    return serial.empty() ? dmi_text(tree, "product_serial") : serial;
 }
 
 }  // namespace rpic

@@ -12,4 +12,15 @@ namespace rpic {
 /// is none. Placeholders that vendors left in do not count.
 std::string board_fingerprint(const FileTree& tree);
 
+/// The model of the board as its firmware names it, for example "Raspberry Pi 4 Model B Rev 1.4";
+/// empty if it does not.
+std::string board_model(const FileTree& tree);
+
+/// The same, and of machines without a device tree what the SMBIOS says: maker and product.
+std::string machine_model(const FileTree& tree);
+
+/// The serial number on the board or case, as it is written there; empty if there is none, or if
+/// root alone may know it.
+std::string machine_serial(const FileTree& tree);
+
 }  // namespace rpic

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/machine/board_id.hpp"
 #include "common/machine/cpus.hpp"
 #include "common/machine/kernel_text.hpp"
 
@@ -110,26 +111,12 @@ std::string processor(std::string_view cpuinfo) {
     return {};
 }
 
-std::string board(const FileTree& tree, std::string_view cpuinfo) {
-    for (const auto* file : {"proc/device-tree/model", "sys/firmware/devicetree/base/model"}) {
-        auto name = firmware_text(tree.text(file));
-        if (!name.empty()) return name;
-    }
-    // 32-bit ARM kernels: "Model" is the board. "Hardware" is the family of the chip, which is
-    // better than nothing, unless it only says that the device tree would know.
-    auto model = display_text(value_of(cpuinfo, "Model", ':'));
-    if (!model.empty()) return model;
-    auto hardware = display_text(value_of(cpuinfo, "Hardware", ':'));
-    if (hardware.starts_with("Generic DT")) return {};
-    return hardware;
-}
-
 }  // namespace
 
 std::string cpu_model(const FileTree& tree) {
     const auto cpuinfo = tree.text("proc/cpuinfo");
     const auto cpu = processor(cpuinfo);
-    const auto machine = board(tree, cpuinfo);
+    const auto machine = board_model(tree);
     if (cpu.empty()) return machine;
     if (machine.empty()) return cpu;
     return display_text(cpu + " (" + machine + ")");

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include "common/machine/board_id.hpp"
 #include "common/machine/kernel_text.hpp"
@@ -80,8 +81,7 @@ std::optional<std::int64_t> machine_available(std::string_view meminfo) {
            meminfo_bytes(meminfo, "Cached").value_or(0);
 }
 
-std::optional<std::int64_t> ram_available(const FileTree& tree, const Cgroup& cgroup) {
-    const auto meminfo = tree.text("proc/meminfo");
+std::optional<std::int64_t> ram_available(std::string_view meminfo, const Cgroup& cgroup) {
     const auto machine = machine_available(meminfo);
     const auto total = meminfo_bytes(meminfo, "MemTotal");
     const auto group = total ? cgroup.memory_available(*total) : std::nullopt;
@@ -97,8 +97,7 @@ std::int64_t ram_usable(const FileTree& tree, const Cgroup& cgroup) {
 }
 
 /// Swap is the machine's: a container has none of its own that could be told.
-void read_swap(const FileTree& tree, Vitals& vitals) {
-    const auto meminfo = tree.text("proc/meminfo");
+void read_swap(std::string_view meminfo, Vitals& vitals) {
     const auto total = meminfo_bytes(meminfo, "SwapTotal");
     const auto free = meminfo_bytes(meminfo, "SwapFree");
     vitals.swap_bytes = total;
@@ -113,9 +112,29 @@ std::optional<double> load_1m(const FileTree& tree) {
     return load;
 }
 
+/// How many percent of the last ten seconds some process waited for a resource: "pressure stall
+/// information" (the kernel's Documentation/accounting/psi.rst), which Raspberry Pi OS leaves out.
+std::optional<double> pressure(const FileTree& tree, const char* resource) {
+    const auto text = tree.text(std::string("proc/pressure/") + resource);
+    std::string_view rest = text;
+    auto line = take_line(rest);  // "some avg10=1.53 avg60=..."
+    if (take_word(line) != "some") return std::nullopt;
+    auto value = take_word(line);
+    constexpr std::string_view key = "avg10=";
+    if (!value.starts_with(key)) return std::nullopt;
+    const auto percent = to_number<double>(value.substr(key.size()));
+    if (!percent || !(*percent >= 0 && *percent <= 100)) return std::nullopt;
+    return percent;
+}
+
 }  // namespace
 
-Machine::Machine(std::filesystem::path root) : tree_(root), cgroup_(tree_) {
+Machine::Machine(const std::filesystem::path& root)
+    : Machine(root, root == "/" ? real_machine_calls() : MachineCalls{}) {}
+
+Machine::Machine(const std::filesystem::path& root, MachineCalls calls,
+                 const std::filesystem::path& folder)
+    : tree_(root), cgroup_(tree_), calls_(std::move(calls)), disks_(folder.string()) {
     cpu_meter_.percent(tree_, cgroup_, Clock::now());  // what the first vitals are measured from
 }
 
@@ -127,6 +146,8 @@ MachineFacts Machine::facts() const {
     facts.kernel_arch = display_text(kernel.machine);
     facts.arch = program_arch(facts.kernel_arch);
     facts.cpu = cpu_model(tree_);
+    facts.board = machine_model(tree_);
+    facts.serial = machine_serial(tree_);
     facts.cpu_cores = usable_cores(tree_, cgroup_);
     facts.ram_bytes = ram_usable(tree_, cgroup_);
     facts.os = os_name(tree_);
@@ -136,15 +157,35 @@ MachineFacts Machine::facts() const {
 
 Vitals Machine::vitals(Instant now) {
     Vitals vitals;
+    const auto meminfo = tree_.text("proc/meminfo");
     vitals.cpu_percent = cpu_meter_.percent(tree_, cgroup_, now);
-    vitals.ram_available_bytes = ram_available(tree_, cgroup_);
-    read_swap(tree_, vitals);
+    vitals.ram_available_bytes = ram_available(meminfo, cgroup_);
+    read_swap(meminfo, vitals);
     vitals.load_1m = load_1m(tree_);
+    vitals.pressure_cpu = pressure(tree_, "cpu");
+    vitals.pressure_memory = pressure(tree_, "memory");
+    vitals.pressure_io = pressure(tree_, "io");
     const auto sensors = sensors_.read(tree_, now);
     vitals.temperature_c = sensors.temperature_c;
-    vitals.undervoltage = sensors.undervoltage;
-    // Throttling stays null: only the firmware of a Raspberry Pi tells it, through the ioctl of its
-    // mailbox device, and no file that every kernel has.
+    const auto held_back = throttling_.read(tree_, calls_, sensors.undervoltage, now);
+    vitals.undervoltage = held_back.undervoltage;
+    vitals.undervoltage_seen = held_back.undervoltage_seen;
+    vitals.throttled = held_back.throttled;
+    vitals.frequency_capped = held_back.frequency_capped;
+    vitals.cpu_mhz_max = held_back.cpu_mhz_max;
+    vitals.cpu_mhz_limit = held_back.cpu_mhz_limit;
+    const auto disk = disks_.read(tree_, calls_, now);
+    vitals.disk_bytes = disk.bytes;
+    vitals.disk_free_bytes = disk.free_bytes;
+    vitals.disk_read_only = disk.read_only;
+    vitals.disk_errors = disk.errors;
+    const auto network = network_.read(tree_, now);
+    vitals.network = network.name;
+    vitals.network_mbps = network.mbps;
+    vitals.network_received_bytes = network.received_bytes;
+    vitals.network_sent_bytes = network.sent_bytes;
+    vitals.network_errors = network.errors;
+    if (calls_.clock_is_set) vitals.clock_set = calls_.clock_is_set();
     return vitals;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "common/limits.hpp"
 #include "common/text.hpp"
@@ -19,8 +20,8 @@ std::string cut(std::string_view text) {
 /// What a peer says of its machine, cut to what we keep.
 MachineFacts bounded(const MachineFacts& told) {
     MachineFacts facts = told;
-    for (auto* text :
-         {&facts.hostname, &facts.arch, &facts.kernel_arch, &facts.cpu, &facts.os, &facts.kernel})
+    for (auto* text : {&facts.hostname, &facts.arch, &facts.kernel_arch, &facts.cpu, &facts.os,
+                       &facts.kernel, &facts.board, &facts.serial})
         *text = cut(*text);
     facts.cpu_cores = std::clamp<std::int64_t>(facts.cpu_cores, 0, 65'536);
     facts.ram_bytes = std::max<std::int64_t>(facts.ram_bytes, 0);
@@ -48,6 +49,14 @@ Vitals bounded(const Vitals& told) {
     if (vitals.load_1m && !(*vitals.load_1m >= 0 && *vitals.load_1m < 1e6)) vitals.load_1m.reset();
     if (vitals.temperature_c && !(*vitals.temperature_c > -60 && *vitals.temperature_c < 200))
         vitals.temperature_c.reset();
+    vitals.network = cut(vitals.network);
+    for (auto* percent : {&vitals.pressure_cpu, &vitals.pressure_memory, &vitals.pressure_io})
+        if (*percent && !(**percent >= 0 && **percent <= 100)) percent->reset();
+    for (auto* count :
+         {&vitals.swap_bytes, &vitals.swap_used_bytes, &vitals.cpu_mhz_max, &vitals.cpu_mhz_limit,
+          &vitals.disk_bytes, &vitals.disk_free_bytes, &vitals.disk_errors, &vitals.network_mbps,
+          &vitals.network_received_bytes, &vitals.network_sent_bytes, &vitals.network_errors})
+        if (*count && **count < 0) count->reset();
     return vitals;
 }
 
@@ -67,9 +76,28 @@ void update(NodeRecord& record, const Hello& hello) {
     record.isolation = cut(hello.isolation);
 }
 
+bool has_key(const NodeRecord& record, std::string_view identity) {
+    const auto& offered = record.offered_keys;
+    return record.key_identity == identity ||
+           std::find(offered.begin(), offered.end(), identity) != offered.end();
+}
+
 std::string wish_of(const Hello& hello) {
     const auto wish = node_name(hello.name);
     return wish.empty() ? "node" : wish;
+}
+
+/// NAME, NAME-2, NAME-3 ...
+std::string numbered_name(const std::string& wish, int number) {
+    if (number == 1) return wish;
+    const auto suffix = "-" + std::to_string(number);
+    return wish.substr(0, limits::name_chars - suffix.size()) + suffix;
+}
+
+/// Something about a node that people should look at.
+void warn(const std::string& kind, const Node& node, const std::string& text, Effects& effects) {
+    effects.push_back(Happened{"node_" + kind, node.record.name, 0, std::nullopt, text});
+    effects.push_back(Announce{true, text, kind, node.record.id});
 }
 
 }  // namespace
@@ -80,38 +108,43 @@ void Cluster::restore(NodeRecord record) {
     touch(node);
 }
 
-Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::string_view known_id,
+Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, const KeyUsed& used,
                                        const Hello& hello, std::string_view address,
                                        const Fresh& fresh, Effects& effects) {
     if (hello.role != "worker" && hello.role != "basic" && hello.role != "webserver")
         return Refusal{"role", "unknown role \"" + cut(hello.role) + "\""};
     Node* node = nullptr;
-    std::string copied_from;
-    if (!known_id.empty()) {
-        const auto known = nodes_.find(std::string(known_id));
+    const Node* original = nullptr;  // of a copied card
+    if (!used.node_id.empty()) {
+        const auto known = nodes_.find(std::string(used.node_id));
         if (known == nodes_.end()) return Refusal{"removed", "this node was removed"};
         node = known->second.get();
+        if (!has_key(node->record, used.identity))
+            return Refusal{"removed", "this node has another key by now"};
         const bool other_board = node->record.fingerprint != cut(hello.fingerprint);
         const bool spoke_lately =
             node->session != 0 && node->last_heard && now - *node->last_heard < timers_.lost_after;
         if (other_board && spoke_lately) {
-            copied_from = node->record.name;
-            node = nullptr;
+            original = std::exchange(node, nullptr);
         }
-    } else if (node = abandoned_join(hello); node != nullptr) {
-        // Its first key never reached it, so nobody can have it: it gets another.
-        effects.push_back(ForgetKey{node->record.key_identity});
-        node->record.key_identity = fresh.key_identity;
+    } else if (node = earlier_self(hello); node != nullptr) {
+        if (node->record.confirmed)
+            warn("reimaged", *node,
+                 "node " + node->record.name +
+                     " joins anew from the same board (a card that was "
+                     "written anew?): its earlier key is worthless now",
+                 effects);
+        offer(*node, fresh.key_identity, effects);
     }
     if (node == nullptr) {
         if (nodes_.size() - plain_nodes_ >= limits::nodes)
             return Refusal{
                 "full", "the cluster is full: it has " + std::to_string(limits::nodes) + " nodes"};
-        if (!copied_from.empty())
-            effects.push_back(Announce{true,
-                                       "a second machine uses the key of node " + copied_from +
-                                           " (a copied card?): it joins as a new node",
-                                       "clone", std::string(known_id)});
+        if (original != nullptr)
+            warn("clone", *original,
+                 "a second machine uses the key of node " + original->record.name +
+                     " (a copied card?): it joins as a new node",
+                 effects);
         NodeRecord record;
         record.id = fresh.node_id;
         record.key_identity = fresh.key_identity;
@@ -123,18 +156,19 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, std::stri
     if (node->record.wished_name != wish_of(hello)) rename(*node, wish_of(hello));
     update(node->record, hello);
     const bool with_new_key = node->record.key_identity == fresh.key_identity;
-    if (!with_new_key) confirm(*node);  // it came with its own
+    node->session_key = with_new_key ? fresh.key_identity : std::string(used.identity);
+    if (!with_new_key) confirm(*node, node->session_key, effects);  // it came with its own
     node->boot_id = cut(hello.boot_id);
     attach(*node, now, session, address, effects);
     if (with_new_key || before != node->record) effects.push_back(SaveNode{node->record});
     if (listener_ != nullptr) listener_->on_node_changed(*node);
-    return Joined{node->record.id, node->record.name, with_new_key, !copied_from.empty()};
+    return Joined{node->record.id, node->record.name, with_new_key, original != nullptr};
 }
 
 void Cluster::on_key_stored(SessionId session, Effects& effects) {
     Node* node = node_of(session);
     if (node == nullptr || node->plain || node->record.confirmed) return;
-    confirm(*node);
+    confirm(*node, node->session_key, effects);
     effects.push_back(SaveNode{node->record});
 }
 
@@ -182,11 +216,12 @@ void Cluster::on_heard(Instant now, SessionId session, Effects& effects) {
         set_state(*node, NodeState::online, "it speaks again", effects);
 }
 
-void Cluster::on_vitals(SessionId session, const Vitals& vitals) {
+void Cluster::on_vitals(Instant now, SessionId session, const Vitals& vitals, Effects& effects) {
     Node* node = node_of(session);
     if (node == nullptr) return;
     node->vitals = bounded(vitals);
-    update_health(*node);
+    const auto change = node->health.update(now, node->vitals, health_);
+    if (change != Health::Change::none) announce_health(*node, change, effects);
     if (listener_ != nullptr) listener_->on_node_changed(*node);
     touch(*node);
 }
@@ -232,7 +267,9 @@ bool Cluster::remove(Instant now, std::string_view name_or_id, Effects& effects)
     if (node == nullptr) return false;
     const auto record = node->record;
     if (listener_ != nullptr) listener_->on_node_removed(now, *node, effects);
-    effects.push_back(ForgetNode{record.id, record.key_identity});
+    auto keys = record.offered_keys;
+    keys.push_back(record.key_identity);
+    effects.push_back(ForgetNode{record.id, std::move(keys)});
     if (node->session != 0)
         effects.push_back(CloseSession{node->session, "removed", "this node was removed"});
     effects.push_back(
@@ -273,7 +310,6 @@ Node& Cluster::add(NodeRecord record) {
     node->record = std::move(record);
     Node& added = *node;
     by_name_[added.record.name] = &added;
-    if (!added.record.confirmed) unconfirmed_.insert(added.record.id);
     nodes_[added.record.id] = std::move(node);
     return added;
 }
@@ -284,12 +320,9 @@ Node* Cluster::node_of(SessionId session) {
 }
 
 std::string Cluster::unique_name(const std::string& wish) const {
-    std::string name = wish;
-    for (int number = 2; by_name_.contains(name); ++number) {
-        const auto suffix = "-" + std::to_string(number);
-        name = wish.substr(0, limits::name_chars - suffix.size()) + suffix;
-    }
-    return name;
+    int number = 1;
+    while (by_name_.contains(numbered_name(wish, number))) ++number;
+    return numbered_name(wish, number);
 }
 
 void Cluster::rename(Node& node, const std::string& wish) {
@@ -333,6 +366,16 @@ void Cluster::set_state(Node& node, NodeState state, std::string_view why, Effec
     effects.push_back(Happened{"node_" + std::string(state_name(state)), node.record.name, 0,
                                std::nullopt, announce.text});
     effects.push_back(std::move(announce));
+}
+
+void Cluster::announce_health(const Node& node, Health::Change change, Effects& effects) {
+    const bool well = change == Health::Change::well;
+    auto text = "node " + node.record.name + (well ? " is well again" : " is unwell");
+    for (const auto& reason : node.health.reasons())
+        text += (&reason == &node.health.reasons().front() ? ": " : "; ") + reason;
+    effects.push_back(
+        Happened{well ? "node_well" : "node_unwell", node.record.name, 0, std::nullopt, text});
+    effects.push_back(Announce{!well, std::move(text), "health", node.record.id});
 }
 
 void Cluster::changed(Node& node, Effects& effects) {
@@ -388,7 +431,6 @@ void Cluster::forget(std::string id) {
         std::erase(plain_disconnected_, id);
         --plain_nodes_;
     }
-    unconfirmed_.erase(id);
     nodes_.erase(found);
     gone_.push_back({++version_, std::move(id)});
     if (gone_.size() > gone_remembered) {
@@ -397,24 +439,46 @@ void Cluster::forget(std::string id) {
     }
 }
 
-/// A node of that name and board which was welcomed once and never confirmed its key: the power
-/// went between the welcome and the disk. What is left of its connection is that of an earlier
-/// boot.
-Node* Cluster::abandoned_join(const Hello& hello) {
-    for (const auto& id : unconfirmed_) {
-        Node& node = *nodes_.at(id);
+/// The node that this one was before it forgot its key: its board was written anew, or the power
+/// went between the welcome and its disk. It has the same board, role and wish, and no connection,
+/// or only what is left of one from an earlier boot. Several containers of one board are kept apart
+/// by their names, or by being connected.
+Node* Cluster::earlier_self(const Hello& hello) {
+    const auto wish = wish_of(hello);
+    for (int number = 1;; ++number) {
+        const auto found = by_name_.find(numbered_name(wish, number));
+        if (found == by_name_.end()) return nullptr;
+        Node& node = *found->second;
         const auto& record = node.record;
         const bool gone = node.session == 0 || node.boot_id != cut(hello.boot_id);
-        if (gone && record.role == hello.role && record.wished_name == wish_of(hello) &&
-            record.fingerprint == cut(hello.fingerprint))
+        const bool same_board = record.fingerprint == cut(hello.fingerprint) &&
+                                (!record.fingerprint.empty() || !record.confirmed);
+        if (gone && same_board && !node.plain && record.role == hello.role &&
+            record.wished_name == wish)
             return &node;
     }
-    return nullptr;
 }
 
-void Cluster::confirm(Node& node) {
-    node.record.confirmed = true;
-    unconfirmed_.erase(node.record.id);
+/// Another key for a node that joins again. It may have the one before all the same: its greetings
+/// need not arrive in the order in which it sent them. So that one counts until the node has
+/// confirmed one of them.
+void Cluster::offer(Node& node, const std::string& key_identity, Effects& effects) {
+    auto& record = node.record;
+    record.confirmed = false;
+    record.offered_keys.push_back(std::exchange(record.key_identity, key_identity));
+    if (record.offered_keys.size() < limits::offered_keys) return;
+    effects.push_back(ForgetKey{record.offered_keys.front()});
+    record.offered_keys.erase(record.offered_keys.begin());
+}
+
+/// This key is on the node's disk: the others that it was given are nobody's.
+void Cluster::confirm(Node& node, const std::string& key_identity, Effects& effects) {
+    auto& record = node.record;
+    if (record.confirmed) return;
+    record.confirmed = true;
+    record.offered_keys.push_back(std::exchange(record.key_identity, key_identity));
+    for (auto& other : std::exchange(record.offered_keys, {}))
+        if (other != key_identity) effects.push_back(ForgetKey{std::move(other)});
 }
 
 /// Plain nodes have no identity, so each connection is a new one; those that ended are shown for a

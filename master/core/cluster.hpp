@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -47,6 +46,13 @@ class Cluster {
         std::string key_identity;
     };
 
+    /// The key of a connection, and the node that it belongs to; both empty if that was the join
+    /// key.
+    struct KeyUsed {
+        std::string_view node_id;
+        std::string_view identity;
+    };
+
     struct Joined {
         std::string node_id;
         std::string name;
@@ -59,18 +65,17 @@ class Cluster {
     };
     using JoinOutcome = std::variant<Joined, Refusal>;
 
-    Cluster(Timers timers, Instant started) : timers_(timers), started_(started) {}
+    Cluster(Timers timers, Instant started, const HealthLimits& health = {})
+        : timers_(timers), started_(started), health_(health) {}
 
     void set_listener(NodeListener* listener) { listener_ = listener; }
 
     /// A node from the store, before anything else happens.
     void restore(NodeRecord record);
 
-    /// A node said hello. `known_id` is the node that the key of the connection belongs to, empty
-    /// if that was the join key.
-    JoinOutcome on_hello(Instant now, SessionId session, std::string_view known_id,
-                         const Hello& hello, std::string_view address, const Fresh& fresh,
-                         Effects& effects);
+    /// A node said hello.
+    JoinOutcome on_hello(Instant now, SessionId session, const KeyUsed& used, const Hello& hello,
+                         std::string_view address, const Fresh& fresh, Effects& effects);
     void on_key_stored(SessionId session, Effects& effects);
 
     /// A plain peer sent its first valid frame.
@@ -81,7 +86,7 @@ class Cluster {
 
     /// Any byte proves life.
     void on_heard(Instant now, SessionId session, Effects& effects);
-    void on_vitals(SessionId session, const Vitals& vitals);
+    void on_vitals(Instant now, SessionId session, const Vitals& vitals, Effects& effects);
     void on_disconnected(Instant now, SessionId session, std::string_view reason, Effects& effects);
 
     /// Judges silence. To be called a few times a second.
@@ -119,22 +124,24 @@ class Cluster {
     void set_state(Node& node, NodeState state, std::string_view why, Effects& effects);
     void touch(Node& node) { node.changed = ++version_; }
     void forget(std::string id);  // by value: it may be the id in the node that goes
-    Node* abandoned_join(const Hello& hello);
-    void confirm(Node& node);
+    Node* earlier_self(const Hello& hello);
+    void offer(Node& node, const std::string& key_identity, Effects& effects);
+    void confirm(Node& node, const std::string& key_identity, Effects& effects);
     void forget_plain(Instant now);
     void replace_plain_predecessor(const Node& node);
 
+    static void announce_health(const Node& node, Health::Change change, Effects& effects);
     void changed(Node& node, Effects& effects);
 
     NodeListener* listener_ = nullptr;
     Timers timers_;
     Instant started_;
+    HealthLimits health_;
     std::map<std::string, std::unique_ptr<Node>> nodes_;  // by id
     std::unordered_map<std::string, Node*> by_name_;
     std::unordered_map<SessionId, Node*> by_session_;
     std::deque<std::string> plain_disconnected_;  // ids of nodes_, oldest first
     std::size_t plain_nodes_ = 0;
-    std::set<std::string> unconfirmed_;  // ids of nodes_ that may not have their key on disk
     std::uint64_t version_ = 0;
     struct Gone {
         std::uint64_t version;

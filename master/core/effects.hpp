@@ -20,7 +20,7 @@ struct SaveNode {
 
 struct ForgetNode {
     std::string id;
-    std::string key_identity;  // this key is worth nothing from now on
+    std::vector<std::string> key_identities;  // these keys are worth nothing from now on
 };
 
 /// A key is worth nothing from now on; its node stays.

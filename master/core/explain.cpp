@@ -41,15 +41,19 @@ std::string missing(const Worker& worker, const Needs& needs, bool empty) {
     return {};
 }
 
+std::string rest_text(Duration left) {
+    return "the master was restored from a backup: what the one before may have started under "
+           "--on-disconnect stop ends first, in " +
+           format_duration(to_seconds(std::max(left, Duration{})));
+}
+
 std::string why_no_work(const Worker& worker) {
     const auto& node = *worker.node;
     if (node.state == NodeState::lost) return "it is lost";
     if (node.state == NodeState::suspect || worker.session == 0) return "it is not connected";
     if (!node.record.quarantine.empty()) return "it is in quarantine: " + node.record.quarantine;
     if (node.record.draining) return "it is drained";
-    const auto reasons = unwell_reasons(node.vitals);
-    if (node.too_unwell_for_work)
-        return reasons.empty() ? "it has to cool down first" : "it is unwell: " + reasons.front();
+    if (!node.health.no_work().empty()) return "it is unwell: " + node.health.no_work();
     return {};
 }
 
@@ -110,6 +114,8 @@ Explanation Jobs::explain(Moment now, const Job& job) const {
     } else if (job.waits_for > 0) {
         answer.reason = "it waits for " + std::to_string(job.waits_for) +
                         (job.waits_for == 1 ? " other job" : " other jobs") + " to end";
+    } else if (job.rests_until) {
+        answer.reason = rest_text(*job.rests_until - now.at);
     } else if (job.count(TaskState::queued) + job.waiting_on_nodes() == 0) {
         answer.reason = "all of its tasks run or have ended";
     } else if (job.count(TaskState::queued) == 0) {

@@ -15,7 +15,7 @@ namespace {
 constexpr std::array<std::string_view, task_states> state_names = {"queued", "running", "done",
                                                                    "failed", "cancelled"};
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return "\"" + printable(text, limits::log_text_chars) + "\"";
 }
 
@@ -34,25 +34,25 @@ std::string check_texts(const JobSpec& spec) {
     for (const auto& [name, value] : spec.env)
         if (name.empty() || name.find('=') != std::string::npos ||
             (name + value).find('\0') != std::string::npos)
-            return "bad environment variable " + quoted(name) + ": expected NAME=VALUE";
+            return "bad environment variable " + in_quotes(name) + ": expected NAME=VALUE";
     for (const auto& dependency : spec.after)
         if (!is_dependency(dependency))
-            return "bad dependency " + quoted(dependency) + ": expected ID, ok:ID or any:ID";
+            return "bad dependency " + in_quotes(dependency) + ": expected ID, ok:ID or any:ID";
     if (spec.after.size() > limits::job_dependencies)
         return "more than " + std::to_string(limits::job_dependencies) + " dependencies";
     for (const auto& pattern : spec.out)
         if (const auto problem = glob_problem(pattern); !problem.empty())
-            return "the pattern " + quoted(pattern) + " for files that come back " + problem;
+            return "the pattern " + in_quotes(pattern) + " for files that come back " + problem;
     return {};
 }
 
 std::string check_blobs(const JobSpec& spec) {
     for (const auto& blob : spec.in)
-        if (!is_blob(blob)) return "bad blob " + quoted(blob) + " among the input files";
+        if (!is_blob(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
     for (const auto& [arch, blob] : spec.in_arch)
-        if (!is_blob(blob)) return "bad blob " + quoted(blob) + " among the input files";
+        if (!is_blob(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
     for (const auto* blob : {&spec.items, &spec.stdin_blob})
-        if (!blob->empty() && !is_blob(*blob)) return "bad blob " + quoted(*blob);
+        if (!blob->empty() && !is_blob(*blob)) return "bad blob " + in_quotes(*blob);
     return {};
 }
 
@@ -65,7 +65,7 @@ std::string check_numbers(const JobSpec& spec) {
     if (spec.memory_bytes < 0) return "mem: expected a size above 0";
     for (const auto& [name, count] : spec.resources)
         if (name.empty() || node_name(name) != name || count < 1)
-            return "bad resource " + quoted(name) + ": expected NAME=COUNT, at least 1";
+            return "bad resource " + in_quotes(name) + ": expected NAME=COUNT, at least 1";
     if (spec.priority > limits::job_priority || spec.priority < -limits::job_priority)
         return "priority: expected -" + std::to_string(limits::job_priority) + " to " +
                std::to_string(limits::job_priority);

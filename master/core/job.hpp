@@ -74,6 +74,7 @@ class Job {
     bool stops = false;           // on_disconnect=stop
     Duration lost_after{};        // of a `stop` job: after the last contact with the node
     bool in_queue = false;
+    std::optional<Instant> rests_until;  // an attempt that a restored backup does not know may run
 
     std::size_t waits_for = 0;  // jobs that must end first, before any task begins
     Instant waiting_since{};    // when a task of it was last started, or it became ready

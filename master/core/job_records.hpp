@@ -36,13 +36,14 @@ struct JobStatus {
     std::int64_t failed = 0;
     std::int64_t last_attempt = 0;     // the numbers of tasks that never ran begin above this one
     std::int64_t highest_attempt = 0;  // ever given to one of its tasks
+    std::int64_t epoch = 1;  // of the store: nothing of an earlier one runs under `stop` any more
 
     bool operator==(const JobStatus&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(JobStatus, (),
                       (id, submitter, priority, size, first, step, task_limit, held, cancelled,
                        rest_cancelled, ended, reason, submitted_at, finished_at, done, failed,
-                       last_attempt, highest_attempt))
+                       last_attempt, highest_attempt, epoch))
 
 /// An attempt that may be running.
 struct LiveAttempt {

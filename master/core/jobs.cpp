@@ -90,6 +90,7 @@ void Jobs::restore(JobStatus status, std::shared_ptr<const JobSpec> spec,
     job.reopen(std::move(states));
     job.status.reason = reason;
     if (cancelled) job.stop_queue();
+    rest_after_restore(job);
 }
 
 void Jobs::restore(const TaskRecord& record) {
@@ -185,6 +186,7 @@ std::variant<Jobs::Accepted, Jobs::Refusal> Jobs::submit(Moment now,
     status.held = spec->held;
     status.submitted_at = now.wall_ms / 1000;
     status.last_attempt = (epoch_ - 1) * attempts_per_epoch;
+    status.epoch = epoch_;
     Job& job = add(std::move(status), std::move(spec));
     job.waiting_since = now.at;
     const auto id = job.status.id;
@@ -351,6 +353,7 @@ std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bo
         job.status.last_attempt = std::max(job.status.last_attempt, job.status.highest_attempt);
         link_dependencies(job);
         hold_dependents(job.status.id);
+        rest_after_restore(job);
         effects.push_back(SaveJobStatus{job.status});
     }
     std::int64_t count = 0;
@@ -482,12 +485,35 @@ Jobs::QueueKey Jobs::queue_key(const Job& job) const {
 void Jobs::update_queue(Job& job) {
     const bool at_limit = job.status.task_limit > 0 && job.live_attempts() >= job.status.task_limit;
     const bool ready = !job.ended() && !job.status.held && !job.status.cancelled &&
-                       job.waits_for == 0 && !at_limit && job.has_waiting();
+                       job.waits_for == 0 && !at_limit && !job.rests_until && job.has_waiting();
     if (ready == job.in_queue) return;
     if (!ready) return leave_queue(job);
     queues_[queue_key(job)].jobs.insert(job.status.id);
     job.in_queue = true;
     something_new_ = true;
+}
+
+/// The master that made a backup may have started attempts since then, of which a restored one
+/// knows nothing. Under `stop` they end with their lease, which nobody has extended since this
+/// master started; a node that comes back before that ends them when it is told to.
+void Jobs::rest_after_restore(Job& job) {
+    if (!job.stops || job.status.epoch >= epoch_) return;
+    job.rests_until = started_ + job.lost_after;
+    resting_.insert(job.status.id);
+}
+
+void Jobs::end_rests(Moment now, Effects& effects) {
+    std::erase_if(resting_, [&](JobId id) {
+        Job* job = find(id);
+        if (job == nullptr || job->ended()) return true;
+        if (now.at < *job->rests_until) return false;
+        job->rests_until.reset();
+        job->status.epoch = epoch_;
+        job->waiting_since = now.at;
+        effects.push_back(SaveJobStatus{job->status});
+        update_queue(*job);
+        return true;
+    });
 }
 
 void Jobs::leave_queue(Job& job) {

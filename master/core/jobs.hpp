@@ -170,6 +170,8 @@ class Jobs : public NodeListener {
     std::string shape_of(const Job& job) const;
     QueueKey queue_key(const Job& job) const;
     void update_queue(Job& job);
+    void rest_after_restore(Job& job);
+    void end_rests(Moment now, Effects& effects);
     void leave_queue(Job& job);
     void touch(Job& job) { job.changed = ++version_; }
     AttemptKey key_of(const Job& job, Position position, std::int64_t number) const;
@@ -243,6 +245,7 @@ class Jobs : public NodeListener {
     Moment last_;  // of the last tick
     Instant started_;
     std::int64_t epoch_;
+    std::set<JobId> resting_;  // jobs with `rests_until`
     JobId next_job_;
     Duration lost_after_start_;
     std::map<JobId, std::unique_ptr<Job>> jobs_;

@@ -1,9 +1,6 @@
 #include "master/core/node.hpp"
 
 #include <algorithm>
-#include <cmath>
-
-#include "common/limits.hpp"
 
 namespace rpic {
 
@@ -19,16 +16,6 @@ std::string_view state_name(NodeState state) {
     return "";
 }
 
-std::vector<std::string> unwell_reasons(const Vitals& vitals) {
-    std::vector<std::string> reasons;
-    if (vitals.undervoltage.value_or(false))
-        reasons.emplace_back("under-voltage: the power supply or its cable is too weak");
-    if (vitals.throttled.value_or(false)) reasons.emplace_back("throttled by its firmware");
-    if (vitals.temperature_c && *vitals.temperature_c >= limits::hot_celsius)
-        reasons.push_back("hot: " + std::to_string(std::lround(*vitals.temperature_c)) + " C");
-    return reasons;
-}
-
 std::map<std::string, std::string> labels_of(const NodeRecord& record) {
     auto labels = record.labels;
     for (const auto& [key, value] : record.set_labels)
@@ -39,20 +26,13 @@ std::map<std::string, std::string> labels_of(const NodeRecord& record) {
     return labels;
 }
 
-void update_health(Node& node) {
-    const auto& vitals = node.vitals;
-    const double limit = node.too_unwell_for_work ? limits::cooled_celsius : limits::hot_celsius;
-    node.too_unwell_for_work = vitals.undervoltage.value_or(false) ||
-                               (vitals.temperature_c && *vitals.temperature_c >= limit);
-}
-
 NodeView view_of(const Node& node, Instant now) {
     const auto& record = node.record;
     NodeView view;
     view.id = record.id;
     view.name = record.name;
     view.state = state_name(node.state);
-    view.unwell = unwell_reasons(node.vitals);
+    view.unwell = node.health.reasons();
     view.role = record.role;
     view.plain = node.plain;
     view.address = node.address;
@@ -60,6 +40,8 @@ NodeView view_of(const Node& node, Instant now) {
     view.arch = record.machine.arch;
     view.kernel_arch = record.machine.kernel_arch;
     view.cpu = record.machine.cpu;
+    view.board = record.machine.board;
+    view.serial = record.machine.serial;
     view.cpu_cores = record.machine.cpu_cores;
     view.ram_bytes = record.machine.ram_bytes;
     view.os = record.machine.os;

@@ -9,6 +9,7 @@
 
 #include "common/clock.hpp"
 #include "common/messages.hpp"
+#include "master/core/health.hpp"
 
 namespace rpic {
 
@@ -21,11 +22,13 @@ std::string_view state_name(NodeState state);
 
 /// What of a node outlives the master: one row of the store.
 struct NodeRecord {
-    std::string id;           // 32 hex digits
-    std::string name;         // unique
-    std::string wished_name;  // what the node asked for; another wish later is a new name
-    std::string role;         // worker | basic | webserver
-    std::string key_identity;
+    std::string id;            // 32 hex digits
+    std::string name;          // unique
+    std::string wished_name;   // what the node asked for; another wish later is a new name
+    std::string role;          // worker | basic | webserver
+    std::string key_identity;  // of the key that the node has, or that it was given last
+    /// Of those that it was given before, oldest first, as long as nobody knows which one it has.
+    std::vector<std::string> offered_keys;
     std::string fingerprint;
     bool confirmed = false;  // the node has its key on disk
     std::string version;
@@ -42,9 +45,9 @@ struct NodeRecord {
     bool operator==(const NodeRecord&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(NodeRecord, (),
-                      (id, name, wished_name, role, key_identity, fingerprint, confirmed, version,
-                       machine, cpus, memory_bytes, labels, set_labels, resources, isolation,
-                       draining, quarantine))
+                      (id, name, wished_name, role, key_identity, offered_keys, fingerprint,
+                       confirmed, version, machine, cpus, memory_bytes, labels, set_labels,
+                       resources, isolation, draining, quarantine))
 
 /// Both kinds of labels together.
 std::map<std::string, std::string> labels_of(const NodeRecord& record);
@@ -55,23 +58,17 @@ struct Node {
     bool plain = false;  // speaks the seeds' protocol: reports and asks, never gets work
     bool named = false;  // a plain node has told its host name
     NodeState state = NodeState::suspect;
-    SessionId session = 0;  // 0: no connection
-    std::string address;    // of the connection, or of the last one
+    SessionId session = 0;    // 0: no connection
+    std::string session_key;  // identity of the key that it came with, or was given in it
+    std::string address;      // of the connection, or of the last one
     std::string boot_id;
     std::optional<Instant> last_heard;  // nothing: not since the master started
     std::optional<Instant> lost_at;
     Vitals vitals;
-    bool too_unwell_for_work = false;  // until that is over for good: see update_health()
-    std::int64_t connections = 0;      // since the master started
-    std::uint64_t changed = 0;         // Cluster::version() of the last change that viewers see
+    Health health;                 // what they mean
+    std::int64_t connections = 0;  // since the master started
+    std::uint64_t changed = 0;     // Cluster::version() of the last change that viewers see
 };
-
-/// What is wrong with a machine, in words for people; empty if it is well.
-std::vector<std::string> unwell_reasons(const Vitals& vitals);
-
-/// Judges whether the node may get work, with a hysteresis: hot ones wait until they have cooled
-/// down well below limits::hot_celsius.
-void update_health(Node& node);
 
 /// The node as `rpicluster nodes -o json` shows it.
 NodeView view_of(const Node& node, Instant now);

@@ -76,7 +76,7 @@ double cost_of(const Worker& worker, const Needs& needs) {
     const double cpus = std::max(static_cast<double>(worker.cpus_milli()), 1.0);
     double cost = static_cast<double>(worker.used.cpus_milli + needs.cpus_milli) / cpus;
     cost += worker.foreign_load() * 1000 / cpus;
-    if (worker.node->vitals.temperature_c.value_or(0) >= limits::warm_celsius) cost += 0.5;
+    if (worker.node->health.weighs_less()) cost += 0.5;
     return cost / std::max(worker.speed, 0.01);
 }
 

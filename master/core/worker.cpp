@@ -39,7 +39,8 @@ void Worker::vacate(const Needs& needs) {
 
 bool Worker::takes_work() const {
     return session != 0 && node != nullptr && node->state == NodeState::online &&
-           !node->record.draining && node->record.quarantine.empty() && !node->too_unwell_for_work;
+           !node->record.draining && node->record.quarantine.empty() &&
+           node->health.no_work().empty();
 }
 
 WhereFacts Worker::facts() const {

@@ -302,6 +302,7 @@ void Jobs::finish_drain(Worker& worker, Effects& effects) {
 
 void Jobs::on_tick(Moment now, Effects& effects) {
     last_ = now;
+    end_rests(now, effects);
     while (!delayed_.empty() && delayed_.begin()->first <= now.at) {
         const auto ref = delayed_.begin()->second;
         delayed_.erase(delayed_.begin());

@@ -10,6 +10,7 @@
 
 #include "master/store/backup_names.hpp"
 #include "master/store/database.hpp"
+#include "master/store/disk.hpp"
 
 namespace rpic {
 
@@ -17,16 +18,6 @@ namespace {
 
 constexpr std::size_t step_bytes = 1024 * 1024;
 constexpr const char* folders[] = {"outputs", "blobs"};
-
-[[noreturn]] void fail(const char* what, const std::filesystem::path& path) {
-    throw std::runtime_error(std::string("cannot ") + what + " " + path.string() + ": " +
-                             std::strerror(errno));
-}
-
-void sync_folder(const std::filesystem::path& folder) {
-    const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!opened || ::fsync(opened.get()) != 0) fail("write", folder);
-}
 
 bool all_of(std::string_view text, std::string_view allowed) {
     return !text.empty() && text.find_first_not_of(allowed) == text.npos;

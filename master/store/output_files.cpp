@@ -1,4 +1,5 @@
 #include "master/store/output_files.hpp"
+#include "master/store/disk.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,16 +17,6 @@ namespace rpic {
 namespace {
 
 constexpr std::size_t gather_bytes = 256 * 1024;  // for one write
-
-[[noreturn]] void fail(const char* what, const std::filesystem::path& path) {
-    throw std::runtime_error(std::string("cannot ") + what + " " + path.string() + ": " +
-                             std::strerror(errno));
-}
-
-void sync_folder(const std::filesystem::path& folder) {
-    const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!opened || ::fsync(opened.get()) != 0) fail("write", folder);
-}
 
 /// The number in "17.seg"; -1 for any other name.
 std::int64_t segment_number(const std::string& name) {

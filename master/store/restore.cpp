@@ -11,6 +11,7 @@
 #include "master/store/backup.hpp"
 #include "master/store/backup_names.hpp"
 #include "master/store/database.hpp"
+#include "master/store/disk.hpp"
 
 namespace rpic {
 
@@ -18,11 +19,6 @@ namespace {
 
 constexpr std::size_t piece_bytes = 1024 * 1024;
 constexpr const char* unfinished = "restore.partial";
-
-[[noreturn]] void fail(const char* what, const std::filesystem::path& path) {
-    throw std::runtime_error(std::string("cannot ") + what + " " + path.string() + ": " +
-                             std::strerror(errno));
-}
 
 void refuse_what_is_there(const std::filesystem::path& folder) {
     for (const auto* name : {"store.db", "store.db-wal", "outputs", "blobs"}) {

@@ -1,4 +1,5 @@
 #include "master/store/tar.hpp"
+#include "master/store/disk.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -32,11 +33,6 @@ constexpr std::size_t type_at = 156;
 constexpr std::size_t magic_at = 257;
 
 using Header = std::array<char, block>;
-
-[[noreturn]] void fail(const char* what, const std::filesystem::path& path) {
-    throw std::runtime_error(std::string("cannot ") + what + " " + path.string() + ": " +
-                             std::strerror(errno));
-}
 
 unsigned sum_of(const Header& header) {
     unsigned sum = 0;

@@ -40,6 +40,7 @@ class Dispatcher:
         self.thread: typing.Optional[threading.Thread] = None
         self.alarm: typing.Optional[socket.socket] = None  # wakes the thread
         self.alarmed = False
+        self.cancelling = False  # what no node has begun
         self.slots = 0
         self.slots_at = 0.0
         self.batch_count = 0
@@ -71,14 +72,19 @@ class Dispatcher:
     def cancel_queued(self) -> None:
         """Cancels the calls that no node has begun."""
         with self.lock:
+            self.cancelling = True
             calls = [call for function in self.functions.values() for call in function.waiting]
-            batches = [batch for batch in self.batches if batch.job]
+            batches = list(self.batches)
         for call in calls:
             call.cancel()
         for batch in batches:
-            for index in self.transport.queued(batch.job):
-                for call in batch.tasks.get(index, []):
-                    call.cancel()
+            if batch.job:  # else the thread does it, once the job has its number
+                self._cancel_queued_of(batch)
+
+    def _cancel_queued_of(self, batch: Batch) -> None:
+        for index in self.transport.queued(batch.job):
+            for call in batch.tasks.get(index, []):
+                call.cancel()
 
     def join(self) -> None:
         thread = self.thread
@@ -183,12 +189,16 @@ class Dispatcher:
     def _read(self, batch: Batch, selector: selectors.BaseSelector) -> None:
         assert batch.stream
         lines = batch.stream.read()
+        numbered = bool(batch.job)
         for line in lines or []:
             again = batch.take(line)
             with self.lock:
                 for call in reversed(again):
                     call.batch = None
                     batch.function.waiting.appendleft(call)
+        if self.cancelling and batch.job and not numbered:
+            with contextlib.suppress(ClusterError):
+                self._cancel_queued_of(batch)
         if lines is not None:
             return
         selector.unregister(batch.stream)

@@ -1,4 +1,5 @@
-"""How a program reaches its cluster: an interface, and the command `rpicluster` behind it."""
+"""How a program reaches its cluster: an interface, and the command `rpicluster` behind it. The
+other implementation is in https.py."""
 
 from __future__ import annotations
 
@@ -69,6 +70,15 @@ class JobOptions:
         for name, text in self.env.items():
             words += ["--env", f"{name}={text}"]
         return words
+
+    def body(self) -> Json:
+        """The same for the HTTP API."""
+        body: Json = {"cpus": self.cpus, "priority": self.priority, "retries": self.retries}
+        given: Json = {"name": self.name, "mem": self.memory, "where": self.where,
+                       "time_limit": self.time_limit, "resource": dict(self.resources),
+                       "env": dict(self.env)}
+        body.update((name, value) for name, value in given.items() if value)
+        return body
 
 
 Path = typing.Union[str, "os.PathLike[str]"]
@@ -204,8 +214,8 @@ class _CommandStream(Stream):
 
 def _not_startable(program: str, error: OSError) -> ClusterError:
     return ClusterError(f"cannot start {program}: {error.strerror}. Install the package "
-                        "rpicluster, or name the command: "
-                        "Cluster(Command(\"/path/to/rpicluster\"))")
+                        "rpicluster, name the command: Cluster(Command(\"/path/to/rpicluster\")), or "
+                        "use the HTTP API: Cluster(Https(\"https://HOST:8123\", token=...))")
 
 
 class Command(Transport):

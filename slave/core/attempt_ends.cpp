@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "common/limits.hpp"
 #include "slave/core/attempts.hpp"
@@ -149,6 +150,10 @@ void NodeAttempts::on_collected(const AttemptKey& key, const Collected& collecte
         return;
     }
     if (!attempt->gathering) return;
+    if (std::exchange(attempt->gather_again, false)) {
+        effects.emplace_back(Collect{key});
+        return;
+    }
     attempt->gathering = false;
     auto& ending = attempt->report;
     if (attempt->phase == Phase::collecting) {
@@ -164,6 +169,22 @@ void NodeAttempts::on_collected(const AttemptKey& key, const Collected& collecte
     if (attempt->has_inline_output() && !attempt->output_here) ending.output_bytes = 0;
     report(*attempt, effects);
     drop_output_if_too_much(*attempt, effects);
+}
+
+void NodeAttempts::on_master_restored(Effects& effects) {
+    for (auto& [key, attempt] : attempts_) {
+        auto& ending = attempt.report;
+        const bool brought =
+            attempt.phase == Phase::ended && !(ending.output_blob.empty() && ending.files.empty());
+        if (!brought && attempt.phase != Phase::collecting) continue;
+        ending.output_blob.clear();
+        ending.files.clear();
+        attempt.phase = Phase::collecting;
+        if (std::exchange(attempt.gathering, true))
+            attempt.gather_again = true;
+        else
+            effects.emplace_back(Collect{key});
+    }
 }
 
 void NodeAttempts::end_here(Instant now, Attempt& attempt, const std::string& outcome,

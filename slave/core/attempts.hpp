@@ -55,6 +55,7 @@ class NodeAttempts {
         bool reported = false;                // to the master, on this connection
         bool output_here = false;             // its inline output is in memory
         bool gathering = false;               // its output or files are being brought together
+        bool gather_again = false;            // ... to a master that has not got them any more
         Instant launched_at{};
         Instant ended_at{};
         AttemptReport report;     // once it has ended
@@ -144,6 +145,9 @@ class NodeAttempts {
 
     // The link to the master.
     void on_joined(Instant now, Effects& effects);
+    /// Before that, if the master was restored from a backup since this node was there: it may not
+    /// have what was brought to it.
+    void on_master_restored(Effects& effects);
     void on_disconnected();
     void on_resynced(Instant now, const Resynced& answer, Effects& effects);
     void on_orders(Instant now, const StartTasks& orders, Effects& effects);

@@ -12,6 +12,7 @@
 #include "common/clock.hpp"
 #include "slave/runner/messages.hpp"
 #include "slave/runner/processes.hpp"
+#include "slave/runner/spawn.hpp"
 #include "slave/runner/task_groups.hpp"
 #include "slave/runner/task_output.hpp"
 
@@ -27,6 +28,7 @@ struct Attempt {
     std::string marker;
     pid_t pid = 0;
     Instant started{};
+    std::unique_ptr<Spawning> spawning;  // until its program is known to run
     TaskOutput output;
     std::array<std::optional<Pipe>, 2> pipes;  // stdout and stderr, until their ends
     std::unique_ptr<TaskGroup> group;          // null: none can be had here

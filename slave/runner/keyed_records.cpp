@@ -29,27 +29,42 @@ bool parse_head(std::string_view head, AttemptKey& key) {
 
 KeyedRecords::KeyedRecords(const std::filesystem::path& path)
     : file_(path, [this](std::string_view entry, std::int64_t offset) { take(entry, offset); }) {
-    if (places_.empty()) file_.clear();
+    tidy();
 }
 
+KeyedRecords::~KeyedRecords() {
+    write_removals();
+    tidy();
+}
+
+/// An entry is any number of removals, then one record or none.
 void KeyedRecords::take(std::string_view entry, std::int64_t offset) {
-    const auto head = entry.find('\n');
-    AttemptKey key;
-    if (head == std::string_view::npos || !parse_head(entry.substr(1, head - 1), key)) return;
-    if (const auto known = places_.find(key); known != places_.end()) {
-        live_bytes_ -= known->second.size;
-        places_.erase(known);
+    std::size_t begin = 0;
+    for (;;) {
+        const auto end = entry.find('\n', begin);
+        AttemptKey key;
+        if (end == std::string_view::npos || begin == end ||
+            !parse_head(entry.substr(begin + 1, end - begin - 1), key))
+            return;
+        if (const auto known = places_.find(key); known != places_.end()) {
+            live_bytes_ -= known->second.size;
+            places_.erase(known);
+        }
+        if (entry[begin] == '+') {
+            places_[key] = Place{offset, end + 1, entry.size()};
+            live_bytes_ += entry.size();
+            return;
+        }
+        begin = end + 1;
     }
-    if (entry.front() != '+') return;
-    places_[key] = Place{offset, head + 1, entry.size()};
-    live_bytes_ += entry.size();
 }
 
 bool KeyedRecords::add(const AttemptKey& key, std::string_view record) {
-    std::string entry = head_of('+', key);
+    std::string entry = removals_ + head_of('+', key);
     entry += record;
     const auto offset = file_.append(entry);
     if (offset < 0) return false;
+    removals_.clear();
     take(entry, offset);
     return true;
 }
@@ -59,22 +74,39 @@ void KeyedRecords::remove(const AttemptKey& key) {
     if (known == places_.end()) return;
     live_bytes_ -= known->second.size;
     places_.erase(known);
-    if (places_.empty()) return file_.clear();
-    // If the disk is full the record comes back after a restart, and is removed again then.
-    file_.append(head_of('-', key));
+    removals_ += head_of('-', key);
+}
+
+void KeyedRecords::write_removals() {
+    if (removals_.empty()) return;
+    // If the disk is full the records come back after a restart, and are removed again then.
+    file_.append(removals_);
+    removals_.clear();
     shrink();
+}
+
+void KeyedRecords::tidy() {
+    if (untidy()) file_.clear();
 }
 
 void KeyedRecords::shrink() {
     const auto size = static_cast<std::size_t>(file_.size());
     if (size < limits::spool_bytes || size < 2 * live_bytes_) return;
+    if (places_.empty()) return tidy();
     std::vector<std::string> entries;
-    for (const auto& [key, place] : places_)
-        entries.push_back(file_.read(place.offset, place.size));
+    for (const auto& [key, place] : places_) {
+        const auto begin = place.offset + static_cast<std::int64_t>(place.head);
+        entries.push_back(head_of('+', key) + file_.read(begin, place.size - place.head));
+    }
     const auto offsets = file_.rewrite(entries);
     if (offsets.empty()) return;
+    live_bytes_ = 0;
     auto next = offsets.begin();
-    for (auto& [key, place] : places_) place.offset = *next++;
+    auto entry = entries.begin();
+    for (auto& [key, place] : places_) {
+        place = Place{*next++, head_of('+', key).size(), entry->size()};
+        live_bytes_ += (entry++)->size();
+    }
 }
 
 std::set<AttemptKey> KeyedRecords::keys() const {

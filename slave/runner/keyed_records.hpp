@@ -17,9 +17,19 @@ class KeyedRecords {
     /// Reads what is there. Throws ConfigError.
     explicit KeyedRecords(const std::filesystem::path& path);
 
-    /// False if the disk refuses; then errno says why.
+    ~KeyedRecords();
+    KeyedRecords(const KeyedRecords&) = delete;
+    KeyedRecords& operator=(const KeyedRecords&) = delete;
+
+    /// False if the disk refuses; then errno says why. Takes along what was removed.
     bool add(const AttemptKey& key, std::string_view record);
+    /// The file hears of it with the next add(), or by write_removals().
     void remove(const AttemptKey& key);
+    void write_removals();
+
+    /// Cuts the file to nothing if nothing is left. Dearer than to write a little, so not at once.
+    void tidy();
+    bool untidy() const { return places_.empty() && file_.size() > 0; }
 
     bool contains(const AttemptKey& key) const { return places_.contains(key); }
     std::set<AttemptKey> keys() const;
@@ -33,8 +43,8 @@ class KeyedRecords {
 
   private:
     struct Place {
-        std::int64_t offset = 0;  // of the whole entry, the key in front of it included
-        std::size_t head = 0;     // length of that
+        std::int64_t offset = 0;  // of the whole entry, with its key and removals in front
+        std::size_t head = 0;     // length of what is in front
         std::size_t size = 0;     // of the whole entry
     };
 
@@ -42,6 +52,7 @@ class KeyedRecords {
     void shrink();
 
     std::map<AttemptKey, Place> places_;
+    std::string removals_;  // heads that the file does not have yet
     std::size_t live_bytes_ = 0;
     RecordFile file_;
 };

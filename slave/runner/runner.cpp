@@ -150,6 +150,8 @@ void Runner::on(LocalConnection&, const ForgetAttempts& message) {
         ended_.erase(known);
         spool_.remove(key);
     }
+    spool_.write_removals();
+    if (spool_.untidy()) look_within(limits::spool_sync);
     idle_since_ = Clock::now();
 }
 

@@ -85,14 +85,16 @@ class Runner {
     void launch(const LaunchSpec& spec);
     bool start(Attempt& attempt, const LaunchSpec& spec);
     bool open_streams(Attempt& attempt, const LaunchSpec& spec, int (&streams)[3]);
-    void limit_memory(Attempt& attempt);
-    void fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned& spawned);
+    pid_t give_birth(Attempt& attempt, SpawnRequest request);
+    void fail_spawn(Attempt& attempt, const SpawnFailure& failure);
     void fail(Attempt& attempt, std::string outcome, std::string reason);
     void await_output(Attempt& attempt, std::size_t which);
     void read_pipe(Attempt& attempt, std::size_t which);
     void reap();
     void look_for_end(Attempt& attempt);
     void end(Attempt& attempt);
+    void end_unborn(const AttemptKey& key, const SpawnFailure& failure);
+    void let_go(const AttemptKey& key);
     void keep(RunnerAttempt attempt, std::string_view output);
     void tell(const EndedAttempt& ended, std::string_view output);
 

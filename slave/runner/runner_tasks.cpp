@@ -78,7 +78,7 @@ void Runner::launch(const LaunchSpec& spec) {
     if (!running_records_.add(spec.key, encode(record)))
         return fail(*attempt, "node",
                     std::string("the node's disk takes nothing: ") + std::strerror(errno));
-    if (!start(*attempt, spec)) return running_records_.remove(spec.key);
+    if (!start(*attempt, spec)) return let_go(spec.key);
     auto& running = *attempt;
     by_pid_[running.pid] = &running;
     running_.emplace(spec.key, std::move(attempt));
@@ -114,7 +114,6 @@ bool Runner::open_streams(Attempt& attempt, const LaunchSpec& spec, int (&stream
 bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
     int streams[3] = {-1, -1, -1};
     const bool open = open_streams(attempt, spec, streams);
-    Spawned spawned;
     if (open) {
         SpawnRequest request;
         request.command = spec.command;
@@ -132,49 +131,47 @@ bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
         request.groups = spec.groups;
         request.open_files = options_.open_files;
         request.out_of_memory_score = limits::task_oom_score;
-        attempt.group = groups_.take(spec.memory_bytes > 0);
-        if (attempt.group) request.group = attempt.group->folder();
         if (spec.uid > 0) request.processes = limits::task_processes;
-        spawned = spawn(request);
-        if (spawned.pid < 0 && spawned.step == SpawnStep::fork && attempt.group) {
-            const int error = spawned.error;
-            groups_.give_back(std::move(attempt.group));
-            request.group = -1;
-            spawned = spawn(request);
-            // If nothing starts without one either, it is not the cgroup's fault.
-            if (spawned.pid > 0 || spawned.step != SpawnStep::fork) {
-                note(std::string("no more cgroups: the kernel starts nothing in them: ") +
-                     std::strerror(error));
-                groups_.disable();
-            }
-        }
-        ungrouped_ = ungrouped_ || !attempt.group;
+        attempt.pid = give_birth(attempt, std::move(request));
     }
+    const int error = errno;
     for (const int each : streams)
         if (each >= 0) ::close(each);
-    if (spawned.pid > 0) {
-        attempt.pid = spawned.pid;
-        limit_memory(attempt);
-        return true;
-    }
-    if (open) fail_spawn(attempt, spec, spawned);
+    if (attempt.pid > 0) return true;
+    if (open) fail_spawn(attempt, {SpawnStep::fork, error, {}});
     return false;
 }
 
-/// Not before the task is a program of its own: until then it shares the runner's memory, and the
-/// kernel, when it kills for want of memory, kills all who share what it frees.
-void Runner::limit_memory(Attempt& attempt) {
-    if (!attempt.group || attempt.spec.memory_bytes <= 0) return;
-    attempt.memory_kills_before = attempt.group->memory_kills();
-    attempt.memory_by_kernel = attempt.group->limit_memory(attempt.spec.memory_bytes);
+/// In a cgroup if there are any. -1 and errno if the kernel makes no process.
+pid_t Runner::give_birth(Attempt& attempt, SpawnRequest request) {
+    attempt.group = groups_.take();
+    if (attempt.group) {
+        attempt.memory_by_kernel = attempt.group->limit_memory(attempt.spec.memory_bytes);
+        attempt.memory_kills_before = attempt.memory_by_kernel ? attempt.group->memory_kills() : 0;
+        request.group = attempt.group->folder();
+        attempt.spawning = std::make_unique<Spawning>(std::move(request));
+        if (const auto pid = attempt.spawning->begin(); pid > 0) return pid;
+        note(std::string("no more cgroups: the kernel starts nothing in them: ") +
+             std::strerror(errno));
+        groups_.disable();
+        attempt.group.reset();
+        attempt.memory_by_kernel = false;
+        request = attempt.spawning->request();
+        request.group = -1;
+    }
+    ungrouped_ = true;
+    attempt.spawning = std::make_unique<Spawning>(std::move(request));
+    return attempt.spawning->begin();
 }
 
-void Runner::fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned& spawned) {
-    const std::string why = std::strerror(spawned.error);
+/// An attempt whose program was never executed has ended.
+void Runner::fail_spawn(Attempt& attempt, const SpawnFailure& failure) {
+    const auto& spec = attempt.spec;
+    const std::string why = std::strerror(failure.error);
     const auto cwd = spec.cwd.empty() ? spec.folder : spec.cwd;
-    const auto& command = spec.command.front();
+    const auto command = attempt.spawning->request().command.front();
     const bool has_slash = command.find('/') != std::string::npos;
-    switch (spawned.step) {
+    switch (failure.step) {
         case SpawnStep::fork:
             return fail(attempt, "node", "the node cannot start another process: " + why);
         case SpawnStep::user:
@@ -186,12 +183,12 @@ void Runner::fail_spawn(Attempt& attempt, const LaunchSpec& spec, const Spawned&
         case SpawnStep::execute:
             break;
     }
-    if (spawned.file.empty())
+    if (failure.file.empty())
         return fail(attempt, "not_found",
                     command + (has_slash ? " is not there" : " is not in PATH on this node"));
-    const bool relative = !spawned.file.starts_with('/');
-    const auto file = relative ? cwd + "/" + spawned.file : spawned.file;
-    fail(attempt, "cannot_execute", why_not_executable(file, spawned.error));
+    const bool relative = !failure.file.starts_with('/');
+    const auto file = relative ? cwd + "/" + failure.file : failure.file;
+    fail(attempt, "cannot_execute", why_not_executable(file, failure.error));
 }
 
 /// An attempt that never ran has ended.
@@ -266,6 +263,9 @@ void Runner::reap() {
 /// Once the first process has ended: ends the attempt, or what it left behind first.
 void Runner::look_for_end(Attempt& attempt) {
     if (!attempt.first_ended) return;
+    // What was ordered is the better answer for one that was to be ended.
+    const auto failure = attempt.spawning ? attempt.spawning->failure() : std::nullopt;
+    if (failure && !attempt.kill_began) return end_unborn(attempt.spec.key, *failure);
     if (!may_be_left(attempt)) return end(attempt);
     if (!attempt.kill_began) begin_kill(attempt, {}, {}, attempt.grace);
 }
@@ -294,8 +294,23 @@ void Runner::end(Attempt& attempt) {
     by_pid_.erase(attempt.pid);
     running_.erase(key);
     keep(std::move(ended), output);
+    let_go(key);
+}
+
+/// The first process ended before it executed anything.
+void Runner::end_unborn(const AttemptKey& key, const SpawnFailure& failure) {
+    const auto attempt = std::move(running_.at(key));
+    running_.erase(key);
+    fail_spawn(*attempt, failure);
+    let_go(key);
+}
+
+/// Of an attempt that runs no more.
+void Runner::let_go(const AttemptKey& key) {
     running_records_.remove(key);
     if (const auto next = held_.take_after(key)) launch(*next);
+    // Unless that has taken it along.
+    running_records_.write_removals();
 }
 
 /// Writes down how an attempt ended, and then tells it.

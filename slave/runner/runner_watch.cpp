@@ -107,7 +107,8 @@ Duration Runner::next_look(Instant now) const {
     }
     const bool unsynced = std::any_of(ended_.begin(), ended_.end(),
                                       [](const auto& each) { return !each.second.synced; });
-    if (unsynced) return std::min<Duration>(next, limits::spool_sync);
+    if (unsynced || spool_.untidy() || running_records_.untidy())
+        return std::min<Duration>(next, limits::spool_sync);
     if (!running_.empty() || ungrouped_) return next;
     if (!ended_.empty()) return std::chrono::hours(1);
     const Duration idle = slave_ == nullptr ? limits::runner_idle : limits::runner_idle_attached;
@@ -115,6 +116,8 @@ Duration Runner::next_look(Instant now) const {
 }
 
 void Runner::look(Instant now) {
+    // After a pause of the whole process, what has ended in it is not yet known to have.
+    reap();
     std::vector<AttemptKey> keys;
     for (const auto& [key, attempt] : running_) keys.push_back(key);
     for (const auto& key : keys) {
@@ -129,11 +132,15 @@ void Runner::look(Instant now) {
         orphan_look_ = now;
         kill_orphans();
     }
+    spool_.tidy();
+    running_records_.tidy();
     sync_spool(now);
 }
 
 void Runner::look_at(Attempt& attempt, Instant now) {
     const auto& spec = attempt.spec;
+    const bool unborn = attempt.spawning && attempt.spawning->failure();
+    if (attempt.spawning && attempt.spawning->over() && !unborn) attempt.spawning.reset();
     if (attempt.kill_began) return sweep(attempt, now);
     if (spec.time_limit_seconds > 0 && now - attempt.started >= of_seconds(spec.time_limit_seconds))
         return begin_kill(attempt, "time_limit",

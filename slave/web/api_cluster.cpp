@@ -54,7 +54,8 @@ awaitable<Answer> change_node(Exchange& exchange, ChangeNode request) {
 awaitable<Answer> get_state(Exchange& exchange) {
     const auto etag = co_await wait_for_view(exchange, std::nullopt);
     const auto& services = exchange.services;
-    auto answer = json_answer(state_json(services.view, services.feed.last_id(), Clock::now()));
+    auto text = services.texts.state(services.feed.last_id(), Clock::now());
+    auto answer = json_answer(std::move(text));
     co_return tagged(exchange.request, std::move(answer), etag);
 }
 
@@ -74,8 +75,12 @@ awaitable<Answer> get_master(Exchange& exchange) {
 
 awaitable<Answer> list_nodes(Exchange& exchange) {
     const auto etag = co_await wait_for_view(exchange, ClusterView::Part::nodes);
-    auto answer = json_answer(nodes_json(exchange.services.view, Clock::now()));
+    auto answer = json_answer(exchange.services.texts.nodes(Clock::now()));
     co_return tagged(exchange.request, std::move(answer), etag);
+}
+
+awaitable<Answer> get_history(Exchange& exchange) {
+    co_return json_answer(exchange.services.texts.history(Clock::now()));
 }
 
 awaitable<Answer> get_node(Exchange& exchange) {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/keys.hpp"
-#include "common/limits.hpp"
+#include "common/history_limits.hpp"
 
 namespace rpic {
 
@@ -44,6 +44,7 @@ ViewChanges& ClusterView::mark(Part part) {
 void ClusterView::put_node(NodeView node, Instant now) {
     mark(Part::nodes).nodes.insert(node.id);
     told[node.id] = now;
+    history.note(node, now);
     std::string id = node.id;
     nodes.insert_or_assign(std::move(id), std::move(node));
 }
@@ -52,6 +53,7 @@ void ClusterView::forget_node(const std::string& id) {
     mark(Part::nodes).nodes.insert(id);
     told.erase(id);
     nodes.erase(id);
+    history.forget(id);
 }
 
 void ClusterView::put_job(JobView job) {
@@ -119,6 +121,13 @@ void ClusterView::drop_old_runs(Instant now) {
     const auto surplus = static_cast<std::ptrdiff_t>(runs.size() - limits::shown_runs);
     std::nth_element(by_age.begin(), by_age.begin() + surplus, by_age.end());
     for (auto old = by_age.begin(); old != by_age.begin() + surplus; ++old) runs.erase(old->second);
+}
+
+void ClusterView::drop_old(Instant now) {
+    drop_old_runs(now);
+    if (now - cleaned_ < limits::web_history_kept) return;
+    cleaned_ = now;
+    history.drop_old(now);
 }
 
 ViewChanges ClusterView::take_changes() {

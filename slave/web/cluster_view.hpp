@@ -13,6 +13,7 @@
 #include "common/clock.hpp"
 #include "common/messages.hpp"
 #include "common/wakeup.hpp"
+#include "slave/web/vitals_history.hpp"
 
 namespace rpic {
 
@@ -61,6 +62,7 @@ class ClusterView {
     std::map<Run::Key, Run> runs;           // limits::shown_runs
     std::deque<EventView> events;           // limits::shown_events
     std::int64_t skipped_runs = 0;
+    VitalsHistory history;           // goes on across links to the master
     std::optional<Instant> updated;  // when the master last told something
     std::uint64_t version = 0;       // grows with every change
     Wakeup changed;                  // woken with every change
@@ -84,6 +86,9 @@ class ClusterView {
     /// Forgets the runs that are over for limits::shown_run_time, and those that are too many.
     void drop_old_runs(Instant now);
 
+    /// The same, and what is too old of the vitals. To be called a few times a second.
+    void drop_old(Instant now);
+
     /// To be called after any change.
     void touch() {
         ++version;
@@ -97,6 +102,7 @@ class ClusterView {
 
     std::array<std::uint64_t, 5> parts_{};
     ViewChanges changes_;
+    Instant cleaned_{};  // the history, last
 };
 
 }  // namespace rpic

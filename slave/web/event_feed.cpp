@@ -136,7 +136,7 @@ void EventFeed::tell_changes(Instant now) {
 }
 
 void EventFeed::tick(Instant now) {
-    view_.drop_old_runs(now);
+    view_.drop_old(now);
     if (!viewers_.empty()) last_viewer_ = now;
     if (!listening_ || now - last_viewer_ > limits::web_resume_time) {
         // Whoever comes now begins with the whole state.

@@ -15,6 +15,7 @@
 #include "slave/web/problem.hpp"
 #include "slave/web/token_gate.hpp"
 #include "slave/web/uri.hpp"
+#include "slave/web/view_texts.hpp"
 
 namespace rpic {
 
@@ -31,6 +32,7 @@ struct Caller {
 struct WebServices {
     ClusterView& view;
     EventFeed& feed;
+    ViewTexts& texts;
     TokenGate& gate;
     Logins& logins;
     MasterDesk& desk;

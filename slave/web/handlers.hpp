@@ -21,6 +21,7 @@ awaitable<Answer> get_state(Exchange& exchange);
 awaitable<Answer> stream_events(Exchange& exchange);
 awaitable<Answer> get_master(Exchange& exchange);
 awaitable<Answer> list_nodes(Exchange& exchange);
+awaitable<Answer> get_history(Exchange& exchange);
 awaitable<Answer> get_node(Exchange& exchange);
 awaitable<Answer> drain_node(Exchange& exchange);
 awaitable<Answer> undrain_node(Exchange& exchange);

@@ -204,4 +204,10 @@ Answer json_answer(std::string text, unsigned status) {
     return answer;
 }
 
+Answer json_answer(std::shared_ptr<const std::string> text) {
+    Answer answer = json_answer(std::string());
+    answer.shared = std::move(text);
+    return answer;
+}
+
 }  // namespace rpic

@@ -68,14 +68,18 @@ class RequestReader {
 struct Answer {
     unsigned status = 200;
     std::vector<std::pair<std::string, std::string>> fields;
-    std::string text;           // the body, or ...
-    std::string_view embedded;  // ... the body inside the program
-    bool events = false;        // the body is the event stream, which ends with the connection
-    bool chunked = false;       // the body has no length that is known before
-    bool close = false;         // the connection ends after this answer
-    bool sent = false;          // the handler has sent all of it already
+    std::string text;                           // the body, or ...
+    std::shared_ptr<const std::string> shared;  // ... the body that others get as well, or ...
+    std::string_view embedded;                  // ... the body inside the program
+    bool events = false;   // the body is the event stream, which ends with the connection
+    bool chunked = false;  // the body has no length that is known before
+    bool close = false;    // the connection ends after this answer
+    bool sent = false;     // the handler has sent all of it already
 
-    std::string_view body() const { return embedded.empty() ? std::string_view(text) : embedded; }
+    std::string_view body() const {
+        if (shared) return *shared;
+        return embedded.empty() ? std::string_view(text) : embedded;
+    }
     const std::string* field(std::string_view name) const;
 };
 
@@ -90,5 +94,6 @@ Answer error_answer(unsigned status, std::string_view path, std::string_view det
 
 /// An answer in JSON that nobody keeps.
 Answer json_answer(std::string text, unsigned status = 200);
+Answer json_answer(std::shared_ptr<const std::string> text);
 
 }  // namespace rpic

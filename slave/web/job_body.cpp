@@ -41,6 +41,15 @@ std::string read_items(const json::object& body) {
     return bytes;
 }
 
+/// Items that are too many for a body: a file that was sent before, which the master looks into.
+void read_items_file(const json::object& body, JobSpec& spec) {
+    if (!body.contains("items_file")) return;
+    take_member(body, "items_file", spec.items);
+    if (!is_blob_name(spec.items))
+        throw ProblemError(400, "items_file: expected the SHA-256 of a file that was sent before");
+    if (body.contains("items")) throw ProblemError(400, "a job has either `items` or `items_file`");
+}
+
 ManifestEntry read_file_entry(const json::value& value) {
     const auto* object = value.if_object();
     if (object == nullptr)
@@ -97,12 +106,19 @@ void read_limits(const json::object& body, JobSpec& spec) {
 }  // namespace
 
 JobBody read_job(const json::object& body) {
-    check_members(body,
-                  {"command",    "name",    "array",      "items",         "limit",
-                   "cpus",       "mem",     "resource",   "where",         "priority",
-                   "time_limit", "retries", "max_fails",  "after",         "in",
-                   "in_arch",    "out",     "env",        "stdin",         "cwd",
-                   "notify",     "hold",    "lost_after", "on_disconnect", "idempotency_key"});
+    check_members(body, {"command",       "name",
+                         "array",         "items",
+                         "items_file",    "limit",
+                         "cpus",          "mem",
+                         "resource",      "where",
+                         "priority",      "time_limit",
+                         "retries",       "max_fails",
+                         "after",         "in",
+                         "in_arch",       "out",
+                         "env",           "stdin",
+                         "cwd",           "notify",
+                         "hold",          "lost_after",
+                         "on_disconnect", "idempotency_key"});
     JobBody job;
     auto& spec = job.spec;
     const auto* command = body.if_contains("command");
@@ -111,6 +127,7 @@ JobBody read_job(const json::object& body) {
     take_member(body, "name", spec.name);
     take_member(body, "array", spec.array);
     if (body.contains("items")) job.items = read_items(body);
+    read_items_file(body, spec);
     read_limits(body, spec);
     take_member(body, "after", spec.after);
     take_member(body, "out", spec.out);

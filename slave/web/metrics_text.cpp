@@ -1,7 +1,8 @@
 #include "slave/web/metrics_text.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -10,10 +11,15 @@ namespace rpic {
 
 namespace {
 
+/// With as few digits as bring the same value back. std::to_chars would do it in one go, by tables
+/// that are larger than this webserver's page.
 std::string number_text(double value) {
     char text[32];
-    const auto [end, error] = std::to_chars(text, text + sizeof text, value);
-    return error == std::errc() ? std::string(text, end) : std::string("0");
+    for (const int digits : {15, 16, 17}) {
+        std::snprintf(text, sizeof text, "%.*g", digits, value);
+        if (std::strtod(text, nullptr) == value) break;
+    }
+    return text;
 }
 
 /// The value of a label: backslash, quote and line feed are written with a backslash.
@@ -89,16 +95,23 @@ std::optional<double> number(const std::optional<Value>& value) {
     return static_cast<double>(*value);
 }
 
+std::optional<double> ratio(std::optional<double> percent) {
+    if (percent) *percent /= 100;
+    return percent;
+}
+
+std::optional<double> hertz(const std::optional<std::int64_t>& mhz) {
+    auto value = number(mhz);
+    if (value) *value *= 1e6;
+    return value;
+}
+
 const std::vector<NodeMetric>& node_metrics() {
     static const std::vector<NodeMetric> metrics = {
         {"rpicluster_node_up", "gauge", "1 while the node is online.",
          [](const NodeView& node) { return std::optional<double>(node.state == "online"); }},
         {"rpicluster_node_cpu_ratio", "gauge", "Share of all usable cores that is busy, 0 to 1.",
-         [](const NodeView& node) {
-             auto value = node.vitals.cpu_percent;
-             if (value) *value /= 100;
-             return value;
-         }},
+         [](const NodeView& node) { return ratio(node.vitals.cpu_percent); }},
         {"rpicluster_node_memory_bytes", "gauge", "Memory that may be used.",
          [](const NodeView& node) {
              return std::optional<double>(static_cast<double>(node.ram_bytes));
@@ -117,6 +130,20 @@ const std::vector<NodeMetric>& node_metrics() {
          [](const NodeView& node) { return number(node.vitals.undervoltage); }},
         {"rpicluster_node_throttled", "gauge", "1 while the board slows itself down.",
          [](const NodeView& node) { return number(node.vitals.throttled); }},
+        {"rpicluster_node_undervoltage_seen", "gauge",
+         "1 if the power supply was too weak since the board or its slave started.",
+         [](const NodeView& node) { return number(node.vitals.undervoltage_seen); }},
+        {"rpicluster_node_frequency_capped", "gauge",
+         "1 while the processor may not be as fast as it can.",
+         [](const NodeView& node) { return number(node.vitals.frequency_capped); }},
+        {"rpicluster_node_cpu_frequency_max_hertz", "gauge", "What the processor can do.",
+         [](const NodeView& node) { return hertz(node.vitals.cpu_mhz_max); }},
+        {"rpicluster_node_cpu_frequency_limit_hertz", "gauge", "What the processor may do.",
+         [](const NodeView& node) { return hertz(node.vitals.cpu_mhz_limit); }},
+        {"rpicluster_node_unwell", "gauge", "How many things are wrong with the node.",
+         [](const NodeView& node) {
+             return std::optional<double>(static_cast<double>(node.unwell.size()));
+         }},
         {"rpicluster_node_reconnects_total", "counter",
          "How often the node came back since the master started.",
          [](const NodeView& node) {
@@ -130,6 +157,46 @@ const std::vector<NodeMetric>& node_metrics() {
     return metrics;
 }
 
+/// What is around the processor.
+const std::vector<NodeMetric>& board_metrics() {
+    static const std::vector<NodeMetric> metrics = {
+        {"rpicluster_node_disk_bytes", "gauge", "Size of the disk with the node's state.",
+         [](const NodeView& node) { return number(node.vitals.disk_bytes); }},
+        {"rpicluster_node_disk_free_bytes", "gauge", "What is free of it.",
+         [](const NodeView& node) { return number(node.vitals.disk_free_bytes); }},
+        {"rpicluster_node_disk_read_only", "gauge",
+         "1 if that file system, or the root's, has become read-only.",
+         [](const NodeView& node) { return number(node.vitals.disk_read_only); }},
+        {"rpicluster_node_disk_errors", "gauge", "Errors that ext4 has counted on the disks.",
+         [](const NodeView& node) { return number(node.vitals.disk_errors); }},
+        {"rpicluster_node_network_speed_bytes", "gauge", "Speed of the network link, a second.",
+         [](const NodeView& node) {
+             auto speed = number(node.vitals.network_mbps);
+             if (speed) *speed *= 1e6 / 8;
+             return speed;
+         }},
+        {"rpicluster_node_network_receive_bytes_total", "counter",
+         "What the node received since it booted.",
+         [](const NodeView& node) { return number(node.vitals.network_received_bytes); }},
+        {"rpicluster_node_network_transmit_bytes_total", "counter",
+         "What the node sent since it booted.",
+         [](const NodeView& node) { return number(node.vitals.network_sent_bytes); }},
+        {"rpicluster_node_network_errors_total", "counter",
+         "Packets that were received or sent badly since it booted.",
+         [](const NodeView& node) { return number(node.vitals.network_errors); }},
+        {"rpicluster_node_cpu_pressure_ratio", "gauge",
+         "Share of the last 10 s in which something waited for a CPU.",
+         [](const NodeView& node) { return ratio(node.vitals.pressure_cpu); }},
+        {"rpicluster_node_memory_pressure_ratio", "gauge", "The same for memory.",
+         [](const NodeView& node) { return ratio(node.vitals.pressure_memory); }},
+        {"rpicluster_node_io_pressure_ratio", "gauge", "The same for disks.",
+         [](const NodeView& node) { return ratio(node.vitals.pressure_io); }},
+        {"rpicluster_node_clock_set", "gauge", "1 while something keeps the wall clock right.",
+         [](const NodeView& node) { return number(node.vitals.clock_set); }},
+    };
+    return metrics;
+}
+
 void add_nodes(Page& page, const ClusterView& view, Instant now) {
     page.begin("rpicluster_node_info", "gauge", "What the node is; always 1.");
     for (const auto& [id, node] : view.nodes)
@@ -138,11 +205,12 @@ void add_nodes(Page& page, const ClusterView& view, Instant now) {
                      {"cpu", node.cpu},
                      {"role", node.role},
                      {"version", node.version}});
-    for (const auto& metric : node_metrics()) {
-        page.begin(metric.name, metric.type, metric.help);
-        for (const auto& [id, node] : view.nodes)
-            if (const auto value = metric.value(node)) page.add(*value, {{"node", node.name}});
-    }
+    for (const auto* metrics : {&node_metrics(), &board_metrics()})
+        for (const auto& metric : *metrics) {
+            page.begin(metric.name, metric.type, metric.help);
+            for (const auto& [id, node] : view.nodes)
+                if (const auto value = metric.value(node)) page.add(*value, {{"node", node.name}});
+        }
     page.begin("rpicluster_node_heartbeat_age_seconds", "gauge",
                "Time since the master last heard of the node.");
     for (const auto& [id, node] : view.nodes) {

@@ -76,6 +76,7 @@ const std::vector<Route>& routes() {
         {"GET", "/api/v1/events", "viewer", Body::none, "", stream_events},
         {"GET", "/api/v1/master", "viewer", Body::none, "wait", get_master},
         {"GET", "/api/v1/nodes", "viewer", Body::none, "wait", list_nodes},
+        {"GET", "/api/v1/history", "viewer", Body::none, "", get_history},
         {"GET", "/api/v1/nodes/{node}", "viewer", Body::none, "wait", get_node},
         {"POST", "/api/v1/nodes/{node}/drain", "admin", Body::optional_json, "", drain_node},
         {"POST", "/api/v1/nodes/{node}/undrain", "admin", Body::none, "", undrain_node},

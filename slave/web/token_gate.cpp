@@ -50,7 +50,8 @@ const TokenRole* TokenGate::known(const Hash& hash, Instant now) const {
 }
 
 void TokenGate::remember(const Hash& hash, TokenRole who, Instant now) {
-    std::erase_if(known_, [now](const auto& entry) { return entry.second.until <= now; });
+    if (known_.size() >= limits::web_tokens_kept)
+        std::erase_if(known_, [now](const auto& entry) { return entry.second.until <= now; });
     if (known_.size() >= limits::web_tokens_kept) return;
     Known known;
     known.until = now + limits::web_token_kept;
@@ -71,12 +72,14 @@ boost::asio::awaitable<Admitted> TokenGate::admit(std::string token,
         admitted.who = *who;
         co_return admitted;
     }
+    // One that was good a while ago guesses nothing: see check_again().
+    const bool guesses = !known_.contains(hash);
     admitted.admission = Admission::too_many;
-    if (!attempts_.take(address, Clock::now())) co_return admitted;
+    if (guesses && !attempts_.take(address, Clock::now())) co_return admitted;
     admitted.admission = Admission::refused;
     if (token.size() > limits::web_token_chars) co_return admitted;
     admitted = co_await ask(std::move(token), std::move(hash));
-    if (admitted.admission != Admission::refused) attempts_.give_back(address);
+    if (guesses && admitted.admission != Admission::refused) attempts_.give_back(address);
     co_return admitted;
 }
 
@@ -101,7 +104,10 @@ boost::asio::awaitable<Admitted> TokenGate::ask(std::string token, Hash hash) {
         co_return admitted;
     }
     admitted.admission = Admission::refused;
-    if (admitted.who.role.empty()) co_return admitted;
+    if (admitted.who.role.empty()) {
+        known_.erase(hash);
+        co_return admitted;
+    }
     admitted.admission = Admission::granted;
     remember(hash, admitted.who, Clock::now());
     co_return admitted;

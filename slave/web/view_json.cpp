@@ -76,6 +76,47 @@ json::array runs_array(const ClusterView& view, std::vector<const Run*> runs) {
     return array;
 }
 
+/// To a tenth, which is more than any picture shows.
+json::value tenths(std::optional<float> value) {
+    if (!value) return nullptr;
+    const double rounded = std::round(static_cast<double>(*value) * 10) / 10;
+    return rounded;
+}
+
+/// A column for each figure: their names are told once.
+json::object history_value(const ClusterView& view, const std::string& id,
+                           const VitalsHistory::Entry& entry) {
+    json::array heard;
+    json::array cpu;
+    json::array memory;
+    json::array temperature;
+    json::array tasks;
+    for (const auto& sample : entry.samples) {
+        heard.push_back(clock_seconds(view, sample.heard));
+        cpu.push_back(tenths(sample.cpu_percent));
+        memory.push_back(tenths(sample.memory_percent));
+        temperature.push_back(tenths(sample.temperature_c));
+        tasks.push_back(sample.tasks);
+    }
+    json::array away;
+    for (const auto& gap : entry.away) {
+        json::object period;
+        period["from"] = clock_seconds(view, gap.from);
+        period["to"] = nullptr;
+        if (gap.to) period["to"] = clock_seconds(view, *gap.to);
+        away.push_back(std::move(period));
+    }
+    json::object object;
+    object["id"] = id;
+    object["heard"] = std::move(heard);
+    object["cpu_percent"] = std::move(cpu);
+    object["memory_percent"] = std::move(memory);
+    object["temperature_c"] = std::move(temperature);
+    object["running_tasks"] = std::move(tasks);
+    object["away"] = std::move(away);
+    return object;
+}
+
 json::object with_clock(const ClusterView& view, Instant now) {
     json::object object;
     object["clock"] = clock_seconds(view, now);
@@ -101,6 +142,17 @@ std::string nodes_json(const ClusterView& view, Instant now) {
     json::object object;
     object["version"] = 1;
     object["nodes"] = nodes_array(view, now);
+    return json::serialize(object);
+}
+
+std::string history_json(const ClusterView& view, Instant now) {
+    json::object object;
+    object["version"] = 1;
+    object["clock"] = clock_seconds(view, now);
+    json::array nodes;
+    for (const auto& [id, entry] : view.history.entries())
+        nodes.push_back(history_value(view, id, entry));
+    object["nodes"] = std::move(nodes);
     return json::serialize(object);
 }
 

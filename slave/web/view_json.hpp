@@ -13,6 +13,8 @@ namespace rpic {
 double clock_seconds(const ClusterView& view, Instant instant);
 
 std::string nodes_json(const ClusterView& view, Instant now);
+/// What is remembered of the nodes' vitals.
+std::string history_json(const ClusterView& view, Instant now);
 std::string node_json(const ClusterView& view, const NodeView& node, Instant now);
 std::string master_json(const ClusterView& view, Instant now);
 /// `id` is that of the last event which this state holds.

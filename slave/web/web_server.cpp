@@ -124,6 +124,7 @@ WebServer::Impl::Impl(asio::any_io_executor executor, WebOptions options, Cluste
       shared_{view,
               TokenGate(executor, std::move(master.check_token)),
               EventFeed(view),
+              ViewTexts(view),
               Logins(),
               MasterDesk(std::move(master.target), std::move(master.own_key)),
               HostRule{},

@@ -28,6 +28,7 @@ struct WebShared {
     ClusterView& view;
     TokenGate gate;
     EventFeed feed;
+    ViewTexts texts;
     Logins logins;
     MasterDesk desk;
     HostRule host_rule;
@@ -35,7 +36,7 @@ struct WebShared {
     WebTimes times;
     WebCounters counters;
 
-    WebServices services() { return {view, feed, gate, logins, desk}; }
+    WebServices services() { return {view, feed, texts, gate, logins, desk}; }
 };
 
 /// One connection of a browser: owns it from the accept to the end.

@@ -95,11 +95,11 @@ class DeskMaster {
     std::thread thread_;
 };
 
-constexpr std::int64_t mebibyte = 1024 * 1024;
+constexpr std::int64_t blob_unit = 1024 * 1024;
 
 void write_large(const fs::path& path, std::int64_t mebibytes) {
     std::ofstream file(path, std::ios::binary);
-    for (unsigned i = 0; i < mebibytes; ++i) file << test::noise(mebibyte, i + 1);
+    for (unsigned i = 0; i < mebibytes; ++i) file << test::noise(blob_unit, i + 1);
 }
 
 }  // namespace
@@ -209,7 +209,7 @@ TEST_CASE("a master with a full disk says so", "[desk]") {
 TEST_CASE("an interrupted transfer goes on where it was", "[desk]") {
     test::TemporaryFolder folder;
     DeskMaster master(folder.path() / "blobs");
-    constexpr std::int64_t size = 8 * mebibyte;
+    constexpr std::int64_t size = 8 * blob_unit;
     write_large(folder.path() / "file", 8);
     const auto file = (folder.path() / "file").native();
     {
@@ -249,7 +249,7 @@ TEST_CASE("a large file takes no memory on its way", "[desk]") {
     const auto before = own_rss_bytes();
     const auto blob = upload_paths(client, {(folder.path() / "file").native()});
     download_manifest(client, blob, folder.path() / "to");
-    CHECK(own_rss_bytes() - before < 16 * mebibyte);
+    CHECK(own_rss_bytes() - before < 16 * blob_unit);
     CHECK(master.most_queued <= static_cast<std::int64_t>(limits::outbox_soft_bytes));
     CHECK(test::read_text(folder.path() / "to/file") == test::read_text(folder.path() / "file"));
 }

@@ -29,8 +29,8 @@ MasterOptions options_in(const fs::path& folder) {
 }
 
 /// A master and a node on one loop.
-struct World {
-    World()
+struct LinkWorld {
+    LinkWorld()
         : context(io.get_executor(), options_in(folder.path() / "master")),
           listener(io.get_executor(), context),
           files(io.get_executor()),
@@ -125,7 +125,7 @@ struct World {
 
 constexpr std::int64_t mebibyte = 1024 * 1024;
 
-std::string manifest_with(World& world, const std::string& path, const std::string& text) {
+std::string manifest_with(LinkWorld& world, const std::string& path, const std::string& text) {
     Manifest manifest;
     ManifestEntry entry;
     entry.path = path;
@@ -139,12 +139,12 @@ std::string manifest_with(World& world, const std::string& path, const std::stri
 }  // namespace
 
 TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bulk]") {
-    World world;
+    LinkWorld world;
     const auto large = test::noise(3 * mebibyte + 5);
     const auto first = manifest_with(world, "in/large", large);
     const auto second = manifest_with(world, "run.sh", "echo hello");
     Collected collected;
-    world.run([](World& w, const std::string& a, const std::string& b,
+    world.run([](LinkWorld& w, const std::string& a, const std::string& b,
                  Collected& result) -> asio::awaitable<void> {
         const fs::path work = w.folder.path() / "work";
         const Owner owner;
@@ -178,14 +178,14 @@ TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bu
 }
 
 TEST_CASE("transfers survive breaks of the link and go on where they were", "[bulk]") {
-    World world;
+    LinkWorld world;
     const auto bytes = test::noise(24 * mebibyte);
     const auto blob = world.on_master(bytes);
     const auto other = test::noise(24 * mebibyte, 2);
     int cuts = 0;
-    auto work = [](World& w, const std::string& down, const std::string& up,
+    auto work = [](LinkWorld& w, const std::string& down, const std::string& up,
                    int& breaks) -> asio::awaitable<void> {
-        auto cut = [](World& inner, int& count) -> asio::awaitable<void> {
+        auto cut = [](LinkWorld& inner, int& count) -> asio::awaitable<void> {
             const Duration pause = 20ms;
             for (;;) {
                 co_await sleep_for(pause);
@@ -194,12 +194,12 @@ TEST_CASE("transfers survive breaks of the link and go on where they were", "[bu
                 inner.cut();
             }
         };
-        auto fetch = [](World& inner, const std::string& name) -> asio::awaitable<void> {
+        auto fetch = [](LinkWorld& inner, const std::string& name) -> asio::awaitable<void> {
             std::vector<std::string> names;
             names.push_back(name);
             const auto pins = co_await inner.cache.hold(std::move(names));
         };
-        auto put = [](World& inner, const std::string& text) -> asio::awaitable<void> {
+        auto put = [](LinkWorld& inner, const std::string& text) -> asio::awaitable<void> {
             const auto name = sha256_hex(text);
             co_await inner.bulk.put_bytes(text, name);
         };
@@ -214,15 +214,15 @@ TEST_CASE("transfers survive breaks of the link and go on where they were", "[bu
 }
 
 TEST_CASE("several who want the same file share its way, and one may give up", "[bulk]") {
-    World world;
+    LinkWorld world;
     const auto blob = world.on_master(test::noise(4 * mebibyte));
-    auto work = [](World& w, const std::string& name) -> asio::awaitable<void> {
-        auto want = [](World& inner, const std::string& which) -> asio::awaitable<void> {
+    auto work = [](LinkWorld& w, const std::string& name) -> asio::awaitable<void> {
+        auto want = [](LinkWorld& inner, const std::string& which) -> asio::awaitable<void> {
             std::vector<std::string> names;
             names.push_back(which);
             const auto pins = co_await inner.cache.hold(std::move(names));
         };
-        auto want_briefly = [&want](World& inner,
+        auto want_briefly = [&want](LinkWorld& inner,
                                     const std::string& which) -> asio::awaitable<void> {
             const Duration moment = 5ms;
             co_await until_first_failure(want(inner, which), sleep_for(moment));
@@ -236,9 +236,9 @@ TEST_CASE("several who want the same file share its way, and one may give up", "
 }
 
 TEST_CASE("what the master does not have is an error, not a wait", "[bulk]") {
-    World world;
+    LinkWorld world;
     std::string code;
-    auto work = [](World& w, std::string& result) -> asio::awaitable<void> {
+    auto work = [](LinkWorld& w, std::string& result) -> asio::awaitable<void> {
         std::vector<std::string> names;
         names.push_back(sha256_hex("nothing"));
         try {
@@ -252,7 +252,7 @@ TEST_CASE("what the master does not have is an error, not a wait", "[bulk]") {
 }
 
 TEST_CASE("the master reads output over the bulk link, which it has opened", "[bulk]") {
-    World world;
+    LinkWorld world;
     world.bulk.answer_output_with(
         [](ReadOutput question) -> asio::awaitable<std::optional<OutputPiece>> {
             if (question.task == 7) co_return std::nullopt;
@@ -266,7 +266,7 @@ TEST_CASE("the master reads output over the bulk link, which it has opened", "[b
             piece.bytes = "output of " + std::to_string(question.task);
             co_return piece;
         });
-    auto work = [](World& w) -> asio::awaitable<void> {
+    auto work = [](LinkWorld& w) -> asio::awaitable<void> {
         auto& links = w.context.bulk;
         ReadOutput question;
         question.task = 3;
@@ -284,14 +284,14 @@ TEST_CASE("the master reads output over the bulk link, which it has opened", "[b
         const auto nobody = co_await links.read_output(w.context, stranger, question);
         CHECK_FALSE(nobody);
         question.task = 8;
-        auto cut_soon = [](World& inner) -> asio::awaitable<void> {
+        auto cut_soon = [](LinkWorld& inner) -> asio::awaitable<void> {
             const Duration moment = 20ms;
             co_await sleep_for(moment);
             inner.cut();
             const Duration longer = 10s;
             co_await sleep_for(longer);
         };
-        auto ask = [](World& inner, ReadOutput what) -> asio::awaitable<void> {
+        auto ask = [](LinkWorld& inner, ReadOutput what) -> asio::awaitable<void> {
             const auto lost =
                 co_await inner.context.bulk.read_output(inner.context, inner.node_id, what);
             CHECK_FALSE(lost);
@@ -302,8 +302,8 @@ TEST_CASE("the master reads output over the bulk link, which it has opened", "[b
 }
 
 TEST_CASE("a bulk link is for nodes that are connected, and ends with their key", "[bulk]") {
-    World world;
-    auto work = [](World& w) -> asio::awaitable<void> {
+    LinkWorld world;
+    auto work = [](LinkWorld& w) -> asio::awaitable<void> {
         const auto where = w.address();
         const TlsClient tls(w.node_key);
         {

@@ -5,7 +5,7 @@
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
 #include "test/async/fake_master.hpp"
-#include "test/async/temporary_folder.hpp"
+#include "test/temporary_folder.hpp"
 
 using namespace rpic;
 using test::FakeMaster;

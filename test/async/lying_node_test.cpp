@@ -70,7 +70,7 @@ asio::awaitable<void> expect_bad(Connection& link, std::string words) {
 }
 
 /// A job of three tasks with the indices 1 to 3.
-void submit(TestMaster& master) {
+void submit_job(TestMaster& master) {
     auto spec = std::make_shared<JobSpec>();
     spec->command = {"true"};
     spec->array = "1-3";
@@ -83,7 +83,7 @@ constexpr AttemptKey first{1, 1, 1};
 constexpr AttemptKey second{1, 2, 1};
 
 /// An honest node, pi1, with the tasks 1 and 2 of job 1; pi2 has room for nothing.
-struct World {
+struct LyingWorld {
     TestMaster master;
     const Jobs& jobs = master.context.jobs;
 
@@ -94,7 +94,7 @@ struct World {
         Connection link = co_await join_as(master, "pi1", 2);
         std::vector<AttemptState> nothing;
         co_await resync(link, nothing);
-        submit(master);
+        submit_job(master);
         // What the job is comes first, its tasks after that.
         const auto introduction = co_await receive<ToNode>(link);
         CHECK(std::get<StartTasks>(introduction).spec.has_value());
@@ -112,15 +112,15 @@ struct World {
 };
 
 template <class Work>
-void run(World& world, Work work) {
+void run(LyingWorld& world, Work work) {
     world.master.run(work(world));
 }
 
 }  // namespace
 
 TEST_CASE("a node that reports what is another's changes nothing", "[jobs]") {
-    World world;
-    run(world, [](World& w) -> asio::awaitable<void> {
+    LyingWorld world;
+    run(world, [](LyingWorld& w) -> asio::awaitable<void> {
         Connection pi1 = co_await w.honest();
         Connection liar = co_await join_as(w.master, "pi2", 0);
         std::vector<AttemptState> nothing;
@@ -153,8 +153,8 @@ TEST_CASE("a node that reports what is another's changes nothing", "[jobs]") {
 }
 
 TEST_CASE("reports of attempts that never were are acknowledged, dropped and counted", "[jobs]") {
-    World world;
-    run(world, [](World& w) -> asio::awaitable<void> {
+    LyingWorld world;
+    run(world, [](LyingWorld& w) -> asio::awaitable<void> {
         Connection pi1 = co_await w.honest();
         std::vector<AttemptReport> lies;
         for (const auto& key :
@@ -171,8 +171,8 @@ TEST_CASE("reports of attempts that never were are acknowledged, dropped and cou
 }
 
 TEST_CASE("an attempt that finishes twice has its first result", "[jobs]") {
-    World world;
-    run(world, [](World& w) -> asio::awaitable<void> {
+    LyingWorld world;
+    run(world, [](LyingWorld& w) -> asio::awaitable<void> {
         Connection pi1 = co_await w.honest();
         std::vector<AttemptReport> reports;
         reports.push_back(report_of(first));
@@ -193,8 +193,8 @@ TEST_CASE("an attempt that finishes twice has its first result", "[jobs]") {
 }
 
 TEST_CASE("nothing about attempts is taken before the resync", "[jobs]") {
-    World world;
-    run(world, [](World& w) -> asio::awaitable<void> {
+    LyingWorld world;
+    run(world, [](LyingWorld& w) -> asio::awaitable<void> {
         Connection pi1 = co_await w.honest();
         Connection liar = co_await join_as(w.master, "pi2", 0);
         AttemptsEnded ended;
@@ -216,8 +216,8 @@ TEST_CASE("nothing about attempts is taken before the resync", "[jobs]") {
 }
 
 TEST_CASE("a resync with another's attempts takes nothing away from it", "[jobs]") {
-    World world;
-    run(world, [](World& w) -> asio::awaitable<void> {
+    LyingWorld world;
+    run(world, [](LyingWorld& w) -> asio::awaitable<void> {
         Connection pi1 = co_await w.honest();
         Connection liar = co_await join_as(w.master, "pi2", 0);
         std::vector<AttemptState> states(4);
@@ -244,8 +244,8 @@ TEST_CASE("a resync with another's attempts takes nothing away from it", "[jobs]
 }
 
 TEST_CASE("reports that make no sense are bounded", "[jobs]") {
-    World world;
-    run(world, [](World& w) -> asio::awaitable<void> {
+    LyingWorld world;
+    run(world, [](LyingWorld& w) -> asio::awaitable<void> {
         Connection pi1 = co_await w.honest();
         AttemptsEnded message;
         message.reports.push_back(report_of(first));

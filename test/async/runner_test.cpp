@@ -1,5 +1,6 @@
 #include <sys/socket.h>
 
+#include <array>
 #include <cmath>
 
 #include "common/limits.hpp"
@@ -142,6 +143,42 @@ TEST_CASE("what cannot be executed is reported with a plain reason", "[runner]")
     CHECK(slave.run(spec).outcome == "node");
 }
 
+TEST_CASE("what waits for a task that cannot be executed runs after it", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    slave.run(folder.shell("true"));
+    for (int round = 0; round < 50; ++round) {
+        const auto absent = folder.program({"no-such-command"});
+        const auto next = folder.shell("exit 3");
+        slave.launch(absent);
+        slave.hold(next, absent.key);
+        slave.until([&] { return slave.ended.contains(next.key); });
+        REQUIRE(slave.ended[absent.key].report.outcome == "not_found");
+        REQUIRE(slave.ended[next.key].report.exit_code == 3);
+        slave.forget(absent.key);
+        slave.forget(next.key);
+    }
+}
+
+TEST_CASE("many programs are started at once, good and bad ones", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    write_file(folder.path / "plain", "text\n", 0644);
+    std::vector<LaunchSpec> specs;
+    for (int i = 0; i < 60; ++i) {
+        if (i % 3 == 0) specs.push_back(folder.shell("exit 5"));
+        if (i % 3 == 1) specs.push_back(folder.program({"no-such-command"}));
+        if (i % 3 == 2) specs.push_back(folder.program({(folder.path / "plain").string()}));
+    }
+    for (const auto& spec : specs) slave.launch(spec);
+    slave.until([&] { return slave.ended.size() == specs.size(); });
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+        const auto& report = slave.ended[specs[i].key].report;
+        CHECK(report.outcome == std::array{"exited", "not_found", "cannot_execute"}[i % 3]);
+        CHECK(report.exit_code == std::array{5, 127, 126}[i % 3]);
+    }
+}
+
 TEST_CASE("a script without an interpreter line runs as in a shell", "[runner]") {
     RunnerFolder folder;
     FakeSlave slave(folder.runner_path());
@@ -210,6 +247,7 @@ TEST_CASE("a time limit ends a task, also one that ignores TERM or is stopped", 
     auto spec = folder.shell(command);
     spec.time_limit_seconds = 0.2;
     const auto report = slave.run(spec);
+    INFO(command << ": exit code " << report.exit_code.value_or(-1) << ", " << report.reason);
     CHECK(report.outcome == "time_limit");
     CHECK(report.signal.has_value());
     CHECK(report.duration_seconds >= 0.2);

@@ -16,7 +16,7 @@ using test::StoreWorld;
 
 namespace {
 
-std::string records(std::string_view text) {
+std::string output_records(std::string_view text) {
     std::string out;
     append_output(out, OutputStream::out, text);
     return out;
@@ -29,7 +29,7 @@ asio::awaitable<void> backup_under_load(Store& store, std::filesystem::path file
 }
 
 asio::awaitable<void> load(Store& store, Position& committed) {
-    const std::string output = records(std::string(30'000, 'x'));
+    const std::string output = output_records(std::string(30'000, 'x'));
     for (;;) {
         StoreBatch batch;
         batch.emplace_back(ended(1, committed, output));
@@ -94,7 +94,7 @@ TEST_CASE("a backup of a working store is a store") {
     CHECK(static_cast<Position>(ends.size()) <= committed);
     for (Position i = 0; i < static_cast<Position>(ends.size()); ++i) {
         const auto output = get(world.io, store.output(1, i, 0, 100'000));
-        CHECK(output.bytes == records(std::string(30'000, 'x')));
+        CHECK(output.bytes == output_records(std::string(30'000, 'x')));
     }
     CHECK(contents_of(folder / "blobs" / blob.substr(0, 2) / blob.substr(2)) ==
           std::string(3'000'000, 'b'));
@@ -117,7 +117,7 @@ TEST_CASE("each restore counts the epoch up and jumps ahead with the job ids") {
 
 TEST_CASE("a backup replaces an older one, and one at a time is made") {
     StoreWorld world;
-    world.commit({new_job(1), ended(1, 0, records(std::string(5'000'000, 'x')))});
+    world.commit({new_job(1), ended(1, 0, output_records(std::string(5'000'000, 'x')))});
     const auto file = world.folder.path() / "backup.tar";
     write(file, "old");
     auto first = world.store->backup(file);
@@ -133,7 +133,7 @@ TEST_CASE("a backup replaces an older one, and one at a time is made") {
 
 TEST_CASE("outputs of jobs dropped during a backup are in it") {
     StoreWorld world;
-    const auto output = records(std::string(4'000'000, 'x'));
+    const auto output = output_records(std::string(4'000'000, 'x'));
     world.commit({new_job(1), ended(1, 0, output)});
     auto backup = world.store->backup(world.folder.path() / "backup.tar");
     world.store->record({DropJobs{{1}}});
@@ -163,7 +163,7 @@ TEST_CASE("a folder in use is not restored into") {
 
 TEST_CASE("a damaged backup is refused as a whole") {
     StoreWorld world;
-    world.commit({new_job(1), ended(1, 0, records(std::string(50'000, 'x')))});
+    world.commit({new_job(1), ended(1, 0, output_records(std::string(50'000, 'x')))});
     const auto file = world.folder.path() / "backup.tar";
     get(world.io, world.store->backup(file));
     const auto good = contents_of(file);

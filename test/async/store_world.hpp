@@ -8,7 +8,7 @@
 #include "common/sha256.hpp"
 #include "master/store.hpp"
 #include "test/async/loopback.hpp"
-#include "test/async/temporary_folder.hpp"
+#include "test/temporary_folder.hpp"
 
 namespace rpic::test {
 

@@ -14,7 +14,7 @@
 #include "common/version.hpp"
 #include "master/listener.hpp"
 #include "test/async/loopback.hpp"
-#include "test/async/temporary_folder.hpp"
+#include "test/temporary_folder.hpp"
 
 /// A master on the test's own loop, and what peers of it need.
 namespace rpic::test {

@@ -20,6 +20,7 @@
 
 #include "common/errors.hpp"
 #include "slave/web/web_server.hpp"
+#include "test/temporary_folder.hpp"
 
 /// A web server and its clients on one io_context, for the tests. Nothing here blocks: the fixture
 /// turns the loop until what the test waits for has come true.
@@ -27,6 +28,7 @@ namespace web_test {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
+using rpic::test::TemporaryFolder;
 using namespace std::chrono_literals;
 
 /// One answer of the server.
@@ -44,11 +46,11 @@ struct HttpReply {
     }
 };
 
-class Client {
+class WebClient {
   public:
     /// Connects from `source`: the tests call 127.0.0.1 this machine and 127.0.0.2 another.
-    Client(asio::io_context& io, std::uint16_t port, const char* source = "127.0.0.1",
-           const char* server = "127.0.0.1", int receive_buffer = 0)
+    WebClient(asio::io_context& io, std::uint16_t port, const char* source = "127.0.0.1",
+              const char* server = "127.0.0.1", int receive_buffer = 0)
         : socket_(io) {
         socket_.open(tcp::v4());
         if (receive_buffer > 0)
@@ -57,12 +59,12 @@ class Client {
         socket_.connect({asio::ip::make_address(server), port});
         socket_.non_blocking(true);
     }
-    ~Client() {
+    ~WebClient() {
         if (ssl_) SSL_free(ssl_);
         if (context_) SSL_CTX_free(context_);
     }
-    Client(const Client&) = delete;
-    Client& operator=(const Client&) = delete;
+    WebClient(const WebClient&) = delete;
+    WebClient& operator=(const WebClient&) = delete;
 
     void start_tls() {
         // OpenSSL writes to the socket by write(2), which raises it when the server has closed.
@@ -145,25 +147,6 @@ class Client {
     bool closed_ = false;
 };
 
-/// A folder that is gone after the test.
-class TemporaryFolder {
-  public:
-    TemporaryFolder() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "rpic-web-XXXXXX").string();
-        path_ = mkdtemp(pattern.data());
-    }
-    ~TemporaryFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-    const std::filesystem::path& path() const { return path_; }
-
-  private:
-    std::filesystem::path path_;
-};
-
 class Fixture {
   public:
     /// `beyond`: 127.0.0.2 counts as another machine, and the server listens on it.
@@ -205,11 +188,11 @@ class Fixture {
     }
     bool ended() const { return ended_; }
 
-    std::unique_ptr<Client> connect(const char* source = "127.0.0.1", int receive_buffer = 0) {
-        return std::make_unique<Client>(io, server->port(), source, address_, receive_buffer);
+    std::unique_ptr<WebClient> connect(const char* source = "127.0.0.1", int receive_buffer = 0) {
+        return std::make_unique<WebClient>(io, server->port(), source, address_, receive_buffer);
     }
 
-    HttpReply next_reply(Client& client, bool head = false) {
+    HttpReply next_reply(WebClient& client, bool head = false) {
         std::optional<HttpReply> reply;
         const bool came = until([&] {
             client.pump();
@@ -221,7 +204,7 @@ class Fixture {
         return *reply;
     }
 
-    HttpReply ask(Client& client, const std::string& path, const std::string& fields = "") {
+    HttpReply ask(WebClient& client, const std::string& path, const std::string& fields = "") {
         client.send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n");
         return next_reply(client);
     }
@@ -238,7 +221,7 @@ class Fixture {
         return next_reply(*client);
     }
 
-    bool closes(Client& client, std::chrono::milliseconds patience = 10s) {
+    bool closes(WebClient& client, std::chrono::milliseconds patience = 10s) {
         return until(
             [&] {
                 client.pump();
@@ -248,7 +231,7 @@ class Fixture {
     }
 
     /// Opens the event stream and waits for its first event.
-    std::unique_ptr<Client> watch() {
+    std::unique_ptr<WebClient> watch() {
         auto client = connect();
         client->send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
         REQUIRE(next_event(*client) != "");
@@ -256,7 +239,7 @@ class Fixture {
     }
 
     /// The data of the next event of that type; empty if none comes.
-    std::string next_event(Client& client, const std::string& type = "state") {
+    std::string next_event(WebClient& client, const std::string& type = "state") {
         const std::string start = "event: " + type + "\ndata: ";
         std::string data;
         until([&] {

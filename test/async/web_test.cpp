@@ -318,7 +318,7 @@ TEST_CASE("events: who does not read is dropped, the others are not", "[web]") {
 
 TEST_CASE("events: only so many may watch", "[web]") {
     Fixture web;
-    std::vector<std::unique_ptr<Client>> viewers;
+    std::vector<std::unique_ptr<WebClient>> viewers;
     for (std::size_t i = 0; i < limits::web_viewers; ++i) viewers.push_back(web.watch());
     const HttpReply refused = web.get("/api/v1/events");
     CHECK(refused.status == 503);

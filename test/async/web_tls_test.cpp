@@ -16,7 +16,7 @@ const char* const other_machine = "127.0.0.2";
 const std::string good = "Authorization: Bearer viewer-token\r\n";
 const std::string wrong = "Authorization: Bearer wrong-token\r\n";
 
-std::unique_ptr<Client> connect_tls(Fixture& web, const char* source = other_machine) {
+std::unique_ptr<WebClient> connect_tls(Fixture& web, const char* source = other_machine) {
     auto client = web.connect(source);
     client->start_tls();
     return client;
@@ -27,7 +27,7 @@ HttpReply ask_tls(Fixture& web, const std::string& path, const std::string& fiel
     return web.ask(*client, path, fields);
 }
 
-std::string peer_fingerprint(Client& client) {
+std::string peer_fingerprint(WebClient& client) {
     X509* certificate = SSL_get1_peer_certificate(client.ssl());
     REQUIRE(certificate != nullptr);
     unsigned char digest[32];
@@ -119,7 +119,7 @@ TEST_CASE("wrong tokens are refused, then not even looked at", "[web]") {
 
 TEST_CASE("many guesses at once count as many", "[web]") {
     Fixture web(true);
-    std::vector<std::unique_ptr<Client>> clients;
+    std::vector<std::unique_ptr<WebClient>> clients;
     for (int i = 0; i < 3 * limits::web_token_failures; ++i) {
         clients.push_back(connect_tls(web));
         clients.back()->send("GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer guess" +
@@ -175,7 +175,7 @@ TEST_CASE("a revoked token ends the events, a master that is away does not", "[w
 
 TEST_CASE("connections of one other machine are limited", "[web]") {
     Fixture web(true);
-    std::vector<std::unique_ptr<Client>> clients;
+    std::vector<std::unique_ptr<WebClient>> clients;
     for (std::size_t i = 0; i < limits::web_connections_per_address; ++i)
         clients.push_back(web.connect(other_machine));
     const auto refused = web.connect(other_machine);

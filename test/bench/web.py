@@ -2,7 +2,8 @@
 """Measures the webserver on loopback and prints figures: test/bench/web.py [--bin DIR] [--nodes N]
 
 Requests a second of /api/v1/nodes against the tutorials' Bottle page in the same run (needs Debian's
-python3-bottle), what viewers of the event stream cost webserver and master, and its memory.
+python3-bottle), both over one connection that is kept and both with a connection for each request; what
+viewers of the event stream cost webserver and master, and its memory with the history of the nodes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from measure import Load, cluster, cpu_seconds, memory, mib  # noqa: E402
 
 
 def read_answer(peer: socket.socket, data: bytes) -> tuple:
-    """(length of the body, what came behind it); the rest of a connection that closes is a body."""
+    """(length of the body, whether the connection ends with it)."""
     while b"\r\n\r\n" not in data:
         piece = peer.recv(65536)
         if not piece:
@@ -35,34 +36,41 @@ def read_answer(peer: socket.socket, data: bytes) -> tuple:
     size = len(rest)
     while size < length:
         size += len(peer.recv(min(length - size, 1 << 20)))
-    return length, b""
+    closes = fields.get(b"connection") == b"close" or (
+        head.startswith(b"HTTP/1.0") and fields.get(b"connection") != b"keep-alive")
+    return length, closes
 
 
 def ask_for(seconds: float, port: int, path: str, keep_alive: bool) -> tuple:
-    """Requests, one after the other; (how many, bytes of one)."""
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    """Requests, one after the other; (how many, bytes of one, whether the connection was kept). The
+    tutorials' page speaks HTTP/1.0, whose connections end unless both sides say otherwise."""
+    field = "keep-alive" if keep_alive else "close"
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {field}\r\n\r\n".encode()
+    connections = 0
     end = time.monotonic() + seconds
     count, length, peer = 0, 0, None
     while time.monotonic() < end:
         if peer is None:
             peer = socket.create_connection(("127.0.0.1", port))
+            connections += 1
         peer.sendall(request)
-        length, _ = read_answer(peer, b"")
+        length, closes = read_answer(peer, b"")
         count += 1
-        if not keep_alive:
+        if closes or not keep_alive:
             peer.close()
             peer = None
-    return count, length
+    return count, length, connections < count
 
 
 def measure_page(name: str, pid: int, port: int, path: str, keep_alive: bool) -> float:
     ask_for(0.5, port, path, keep_alive)
     seconds = 5.0
     before = cpu_seconds(pid)
-    count, length = ask_for(seconds, port, path, keep_alive)
+    count, length, kept = ask_for(seconds, port, path, keep_alive)
     cpu = cpu_seconds(pid) - before
-    print(f"{name}: {count / seconds:.0f} requests/s of {length} bytes, "
-          f"{cpu / count * 1e6:.0f} us of its CPU each")
+    how = "one connection" if kept else "a connection for each"
+    print(f"{name}, {how}: {count / seconds:.0f} requests/s of {length} bytes, "
+          f"{cpu / count * 1e6:.0f} us of its CPU each; load {os.getloadavg()[0]:.1f}")
     return count / seconds
 
 
@@ -135,9 +143,11 @@ def main() -> None:
             try:
                 cluster.wait_for(lambda: cluster.is_listening(page_port), 10, "the Bottle page")
                 time.sleep(6)  # both have asked for all nodes by now
-                ours = measure_page("/api/v1/nodes", web.pid, port, "/api/v1/nodes", True)
-                seeds = measure_page("the tutorials' page", page.pid, page_port, "/", False)
-                print(f"{ours / seeds:.1f} times as many")
+                for keep_alive in (True, False):
+                    ours = measure_page("/api/v1/nodes", web.pid, port, "/api/v1/nodes", keep_alive)
+                    seeds = measure_page("the tutorials' page", page.pid, page_port, "/",
+                                         keep_alive)
+                    print(f"{ours / seeds:.1f} times as many")
             finally:
                 page.terminate()
                 page.wait()

@@ -65,7 +65,7 @@ export class Bench {
     });
     this.open.push(context);
     const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(30_000);
     page.expected = []; // parts of messages that the test provokes
     page.on("console", (message) => {
       if (!["error", "warning"].includes(message.type())) return;
@@ -104,7 +104,7 @@ export function check(condition, what) {
   if (!condition) throw new Error(`not so: ${what}`);
 }
 
-export async function until(test, what, seconds = 10) {
+export async function until(test, what, seconds = 30) {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const value = await test();

@@ -21,15 +21,26 @@ function boardOf(place) {
     id: `n${place + 1}`, name: `pi${place + 1}`, state: "online", draining: false,
     quarantined: false, unwell: [], role: "worker", plain: false,
     address: `192.168.1.${21 + place}:40512`, hostname: `pi${place + 1}`, arch: "arm64",
-    kernel_arch: "aarch64", cpu: models[place % 4], cpu_cores: cpus, ram_bytes: 4 * gigabyte,
+    kernel_arch: "aarch64", cpu: models[place % 4], board: models[place % 4],
+    serial: `10000000a1b2c${100 + place}`, cpu_cores: cpus, ram_bytes: 4 * gigabyte,
     os: "Debian GNU/Linux 12 (bookworm)", kernel: "6.6.51+rpt-rpi-v8", version: "0.3.0", cpus,
     memory_bytes: 3.5 * gigabyte, labels: place % 3 === 0 ? { room: "attic" } : {},
     vitals: { cpu_percent: 4, ram_available_bytes: 3 * gigabyte, swap_bytes: 0,
       swap_used_bytes: 0, load_1m: 0.3, temperature_c: 45 + place % 9, undervoltage: false,
-      throttled: false },
+      throttled: false, undervoltage_seen: false, frequency_capped: false, cpu_mhz_max: 1800,
+      cpu_mhz_limit: 1800, disk_bytes: 32 * gigabyte, disk_free_bytes: 20 * gigabyte,
+      disk_read_only: false, disk_errors: 0, network: "eth0", network_mbps: 1000,
+      network_received_bytes: 5e8, network_sent_bytes: 2e7, network_errors: 0,
+      pressure_cpu: null, pressure_memory: null, pressure_io: null, clock_set: true },
     last_seen_seconds: 0, running_tasks: 0, waiting_tasks: 0, free_cpus: cpus,
     free_memory_bytes: 3 * gigabyte, resources: {}, isolation: "user", speed: 1, reconnects: 0,
   };
+}
+
+async function bodyOf(request) {
+  let text = "";
+  for await (const piece of request) text += piece;
+  return text;
 }
 
 export class Mock {
@@ -45,6 +56,9 @@ export class Mock {
     this.began = performance.now();
     this.started = []; // requests that change something, for the tests
     this.reasons = new Map(); // job id -> why it waits
+    this.late = Promise.resolve(); // what lists of tasks wait for
+    this.past = []; // what the webserver remembers of the nodes
+    this.bodies = []; // of those requests
   }
 
   clock() {
@@ -82,11 +96,12 @@ export class Mock {
   }
 
   about() {
-    const { vitals, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel } = boardOf(0);
+    const { vitals, arch, kernel_arch, cpu, cpu_cores, ram_bytes, os, kernel, board, serial } =
+      boardOf(0);
     return {
       connected: true, address: "192.168.1.20:12345", trouble: "", updated_seconds_ago: 0.2,
       master: { machine: { hostname: "shelf", arch, kernel_arch, cpu, cpu_cores, ram_bytes, os,
-        kernel }, vitals, version: "0.3.0", uptime_seconds: 9000, rss_bytes: 9_000_000, nodes: {} },
+        kernel, board, serial }, vitals, version: "0.3.0", uptime_seconds: 9000, rss_bytes: 9_000_000, nodes: {} },
     };
   }
 
@@ -166,8 +181,13 @@ export class Mock {
       answer.writeHead(status, { "Content-Type": "application/problem+json" });
       answer.end(JSON.stringify({ title: "No", status, detail, code: "bad_request" }));
     };
-    if (request.method !== "GET") this.started.push(`${request.method} ${url.pathname}`);
+    if (request.method !== "GET") {
+      this.bodies.push(await bodyOf(request));
+      this.started.push(`${request.method} ${url.pathname}`);
+    }
     if (parts[2] === "events") return this.watch(answer);
+    if (parts[2] === "history") return give({ clock: this.clock(), nodes: this.past });
+    if (parts[2] === "nodes" && parts[4] === "drain") return give(this.drain(parts[3]));
     if (parts[2] === "whoami")
       return give({ role: this.role, name: "anna", session: true, csrf: "c" });
     if (parts[2] === "join-key")
@@ -177,12 +197,28 @@ export class Mock {
     return this.answerJob(job, parts.slice(4), give, refuse, answer);
   }
 
+  drain(id) {
+    const node = this.nodes.find((one) => one.id === id);
+    node.draining = true;
+    this.tellNode(node);
+    return { node };
+  }
+
   answerJob(job, [what, index, more, events], give, refuse, answer) {
     const tasks = this.tasks.get(job.id);
+    const changes = { hold: { state: "held" }, release: { state: "queued" },
+      priority: JSON.parse(this.bodies.at(-1) || "{}") };
+    if (what in changes) {
+      Object.assign(job, changes[what]);
+      this.tellJob(job);
+    }
     if (what === undefined) return give({ job, spec: this.spec(job) });
     if (what === "explain") return give(this.explanation(job));
-    if (what !== "tasks") return give({ job, spec: this.spec(job) });
-    if (index === undefined) return give({ tasks, next: null });
+    if (what !== "tasks") return give({ job, spec: this.spec(job) }); // it was changed
+    if (index === undefined) {
+      const list = structuredClone(tasks); // as it is now, whenever it arrives
+      return this.late.then(() => give({ tasks: list, next: null }));
+    }
     const task = tasks.find((one) => one.index === Number(index));
     if (!task) return refuse(404, "there is no such task");
     if (more === undefined) return give({ task });

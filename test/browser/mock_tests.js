@@ -56,7 +56,22 @@ function fill(mock) {
     node.vitals.cpu_percent = 20 + (place * 37) % 75;
     node.vitals.ram_available_bytes = (1 + place % 3) * 2 ** 30;
     Object.assign(node, { running_tasks: node.cpus, free_cpus: 0 });
+    mock.past.push(pastOf(node, now, random));
   });
+}
+
+// The last ten minutes of a board, as the webserver remembers them.
+function pastOf(node, now, random) {
+  const heard = Array.from({ length: 120 }, (_, place) => now - 5 * (120 - place))
+    .filter((time) => node.name !== "pi3" || time < now - 90 || time > now - 30);
+  const wave = (middle, width) => heard.map((time) =>
+    Math.round(10 * (middle + width * (Math.sin(time / 40) + random() - 0.5))) / 10);
+  return {
+    id: node.id, heard, cpu_percent: wave(50, 30), memory_percent: wave(60, 5),
+    temperature_c: wave(55, 6), running_tasks: heard.map((time) =>
+      Math.floor((1 + Math.sin(time / 60)) * node.cpus / 2)),
+    away: node.name === "pi3" ? [{ from: now - 90, to: now - 30 }] : [],
+  };
 }
 
 async function checkPages(bench, width, scheme) {
@@ -110,7 +125,8 @@ export const tests = {
     fill(mock);
     const kinds = { "jobs/1": "JobAnswer", "jobs/1/explain": "Explanation",
       "jobs/1/tasks": "Tasks", "jobs/1/tasks/17": "TaskAnswer", whoami: "WhoAmI",
-      "jobs/1/tasks/17/files": "Files", "join-key": "JoinKey" };
+      "jobs/1/tasks/17/files": "Files", "join-key": "JoinKey",
+      history: "History" };
     for (const [name, kind] of Object.entries(kinds))
       checkSchema(kind, await (await fetch(`${mock.url}/api/v1/${name}`)).json());
     checkSchema("State", mock.state());
@@ -176,6 +192,83 @@ export const tests = {
     await page.goto(`${mock.url}/#/jobs/${job.id}`);
     await page.waitForSelector("[role=slider][aria-valuetext*='10,000']");
     await bench.shot(page, "job-10000-tasks");
+  },
+
+  async "what happened before the page was opened is shown at once"(bench) {
+    const mock = await bench.mock({ boards: 6 });
+    fill(mock);
+    const page = await bench.page(mock.url);
+    const pi3 = page.locator(".board", { hasText: "pi3" }).locator(".beats");
+    await page.waitForSelector(".beats[aria-label*='2'][aria-label*='seen in the last two']");
+    const seen = async () => Number(/(\d+) seen/.exec(await pi3.getAttribute("aria-label"))[1]);
+    await until(async () => await seen() >= 10 && await seen() < 16,
+      "the heartbeats of two minutes without one that is missing");
+    await page.goto(`${mock.url}/#/boards/pi2`);
+    await page.waitForSelector("h2:text-is('Temperature')");
+    // What comes later is added to it, and not told twice.
+    mock.nodes[1].vitals.temperature_c = 71;
+    mock.tellNode(mock.nodes[1]);
+    await page.waitForSelector(".charts >> text=71 °C");
+    check(await page.locator(".charts section").count() === 4, "there are four charts");
+  },
+
+  async "what is told while a list of tasks is on its way is not lost"(bench) {
+    const mock = await bench.mock({ boards: 2 });
+    const job = mock.submit({ command: "false", array: "1-5" }, 5);
+    for (let place = 0; place < 5; ++place) {
+      mock.run(job, place, mock.nodes[0], "running");
+      mock.run(job, place, mock.nodes[0], "failed", mock.clock(), mock.clock());
+    }
+    job.state = "failed";
+    const page = await bench.page(`${mock.url}/#/jobs/1/3`);
+    const attempt = (number) => until(async () =>
+      (await page.textContent(".task .facts")).includes(`Attempt${number}`), `attempt ${number}`);
+    await page.waitForSelector("h2:text-is('Task 3')");
+    await attempt(1);
+    let arrive;
+    mock.late = new Promise((done) => {
+      arrive = done;
+    });
+    const asked = page.waitForRequest(/jobs\/1\/tasks\?/);
+    job.state = "running"; // the page asks for the tasks, which have not changed yet
+    mock.tellJob(job);
+    await asked;
+    mock.run(job, 2, mock.nodes[1], "running");
+    mock.run(job, 2, mock.nodes[1], "failed", mock.clock(), mock.clock());
+    await attempt(2);
+    const answered = page.waitForResponse(/jobs\/1\/tasks\?/);
+    arrive();
+    await (await answered).finished();
+    // The old list has come: what it does not know stays.
+    await page.waitForTimeout(500);
+    await attempt(2);
+    check(await page.getAttribute("[role=slider]", "aria-valuetext") === "task 3, failed on pi2",
+      "the grid knows it, too");
+  },
+
+  async "a board is drained, and a job gets a priority and is held"(bench) {
+    const mock = await bench.mock({ boards: 2 });
+    fill(mock);
+    const page = await bench.page(`${mock.url}/#/boards/pi2`);
+    await page.selectOption("select[aria-label='When it is drained']", "10m");
+    await page.click("button:text-is('Drain')");
+    await page.click("text=Give it no new work?");
+    await page.waitForSelector("text=Give it work again");
+    check(mock.started.at(-1) === "POST /api/v1/nodes/n2/drain", mock.started.at(-1));
+    check(mock.bodies.at(-1) === '{"deadline":"10m"}', mock.bodies.at(-1));
+    await page.goto(`${mock.url}/#/jobs/4`);
+    await page.fill("[name=priority]", "7");
+    await page.keyboard.press("Enter");
+    await until(() => mock.started.at(-1) === "PUT /api/v1/jobs/4/priority", "it was sent");
+    check(mock.bodies.at(-1) === '{"priority":7}', mock.bodies.at(-1));
+    mock.jobs.find((job) => job.id === "4").priority = 9; // somebody else was faster
+    mock.tellJob(mock.jobs.find((job) => job.id === "4"));
+    await until(async () => await page.inputValue("[name=priority]") === "9", "it is shown");
+    await page.click("text=Hold");
+    await page.click("button:text-is('Release')");
+    await page.waitForSelector("text=Hold");
+    check(mock.started.slice(-2).join() === "POST /api/v1/jobs/4/hold,POST /api/v1/jobs/4/release",
+      mock.started.join());
   },
 
   async "a hostile name stays a text"(bench) {
@@ -255,3 +348,6 @@ export const tests = {
     check(await back() === dark, "it is still dark");
   },
 };
+
+for (const name of ["what changes is on the screen within a second",
+  "fifty boards and 10,000 tasks stay smooth"]) tests[name].alone = true;

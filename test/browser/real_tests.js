@@ -183,5 +183,6 @@ export const tests = {
   },
 };
 
+tests["a change of a task is on the screen within a second"].alone = true;
 // A lost board is given up after 20 seconds.
 tests["a board is killed, and its task moves"].seconds = 25;

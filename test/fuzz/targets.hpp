@@ -32,6 +32,7 @@ inline unsigned take_byte(std::string_view& input) {
 }
 
 void fuzz_config(std::string_view input);
+void fuzz_discovery(std::string_view input);
 void fuzz_frame(std::string_view input);
 void fuzz_http(std::string_view input);
 void fuzz_job_file(std::string_view input);

@@ -38,6 +38,15 @@ Holding holding_of(const NodeJob& job) {
 
 }  // namespace
 
+std::string item_text(const std::string& list, Position position) {
+    return "item " + std::to_string(position) + " of " + list.substr(0, 8);
+}
+
+JobId notified_job(const JobSpec& spec) {
+    const auto found = spec.env.find("NOTIFY_JOB");
+    return found == spec.env.end() ? 0 : std::stoll(found->second);
+}
+
 // ---------------------------------------------------------------------------------------- clients
 
 void Audit::submit_acknowledged(const std::string& key, JobId job) {
@@ -72,6 +81,15 @@ int Audit::age_of(JobId job) const {
 
 // ------------------------------------------------------------------------------------- the master
 
+/// That this task is to be cancelled is on disk, or it has ended.
+bool Audit::cancel_is_kept(JobId job, std::int64_t index) const {
+    const auto& status = store_.job(job)->status;
+    const auto position = position_of(status, index);
+    const auto* record = store_.task(job, position);
+    return status.cancelled || status.ended || store_.result(job, position) != nullptr ||
+           (record != nullptr && record->cancelled);
+}
+
 void Audit::master_started() const {
     for (const auto id : acknowledged_)
         must(store_.job(id) != nullptr, Kind::lost, job_name(id) + " was acknowledged and is gone");
@@ -81,22 +99,32 @@ void Audit::master_started() const {
              "that " + job_name(id) + " was cancelled is forgotten");
     }
     for (const auto& [id, index] : cancelled_tasks_) {
-        const auto& status = store_.job(id)->status;
-        const auto position = position_of(status, index);
-        const auto* record = store_.task(id, position);
-        must(status.cancelled || status.ended || store_.result(id, position) != nullptr ||
-                 (record != nullptr && record->cancelled),
-             Kind::lost, "that " + task_name(id, index) + " was cancelled is forgotten");
+        must(cancel_is_kept(id, index), Kind::lost,
+             "that " + task_name(id, index) + " was cancelled is forgotten");
     }
 }
 
-void Audit::job_recorded(const JobStatus& status, const JobSpec& spec) const {
-    must(store_.job(status.id) == nullptr, Kind::reused,
+void Audit::job_recorded(const JobStatus& status, const JobSpec& spec) {
+    must(ever_.insert(status.id).second, Kind::reused,
          "the id of " + job_name(status.id) + " is given a second time");
+    if (notified_job(spec) != 0) return notification_recorded(status, spec);
     for (const auto& [id, entry] : store_.jobs())
         must(entry.spec->idempotency_key != spec.idempotency_key, Kind::submitted_twice,
              "the submit " + spec.idempotency_key + " makes " + job_name(id) + " and " +
                  job_name(status.id));
+}
+
+/// One for each end of the job, and in the same batch as that.
+void Audit::notification_recorded(const JobStatus& status, const JobSpec& spec) const {
+    const auto of = notified_job(spec);
+    const auto* entry = store_.job(of);
+    must(entry != nullptr && entry->status.ended, Kind::disobeyed,
+         job_name(status.id) + " notifies of the end of " + job_name(of) + ", which goes on");
+    const auto earlier =
+        std::count_if(store_.jobs().begin(), store_.jobs().end(),
+                      [&](const auto& each) { return notified_job(*each.second.spec) == of; });
+    must(earlier <= age_of(of), Kind::submitted_twice,
+         "people are notified of the end of " + job_name(of) + " once more than it has ended");
 }
 
 /// With its first attempt a job has begun: what it had to wait for is over then.
@@ -127,6 +155,7 @@ void Audit::start_ordered(const std::string& node_id, std::int64_t job, const Ta
          Kind::disobeyed, name_of(key) + " is ordered, but was cancelled");
     must(!status.held, Kind::disobeyed, name_of(key) + " is ordered, but its job is held");
     const auto* node = store_.node(node_id);
+    must(node != nullptr, Kind::disobeyed, name_of(key) + " is ordered from a removed node");
     must(!entry->spec->on_each.empty() || (!node->draining && node->quarantine.empty()),
          Kind::disobeyed, name_of(key) + " is ordered from a node that gets no work");
 }
@@ -152,10 +181,17 @@ void Audit::result_recorded(const TaskResult& result, const std::string& output)
              name_of(key) + " is recorded as done, but never was");
         must(truth->second.output == output || truth->second.output == result.output_blob,
              Kind::lost, "the output of " + name_of(key) + " is not what it printed");
+        for (const auto* blob : {&result.output_blob, &result.files})
+            must(blob->empty() || store_.has_blob(*blob), Kind::lost,
+                 "files of " + name_of(key) + " count, but are not here");
     } else if (result.state == "failed" && result.reason.starts_with("poison")) {
         const auto deaths = deaths_.find({result.job, index});
         must(deaths != deaths_.end() && deaths->second >= limits::poison_deaths, Kind::disobeyed,
              name + " is called poison too early");
+    } else if (result.state == "failed" && result.reason == "its node was removed") {
+        const auto& id = entry.spec->on_each.at(static_cast<std::size_t>(result.position));
+        must(keys_of_removed_.contains(id) || restores_ > 0, Kind::disobeyed,
+             name + " has failed for a removed node, which is there");
     } else if (result.state == "failed") {
         const auto failures = failures_.find({result.job, index});
         must(failures != failures_.end() && failures->second > entry.spec->retries, Kind::disobeyed,
@@ -182,6 +218,47 @@ void Audit::look_at_books(const Jobs& jobs) const {
     }
 }
 
+void Audit::key_shown(const std::string& key, bool known) const {
+    must(known || void_keys_.contains(key), Kind::locked_out,
+         "a node is refused that has stored " + key);
+    must(!known || !worthless_.contains(key), Kind::locked_out,
+         "the node of " + key + " was removed and is back");
+}
+
+void Audit::removed(const std::string& node_id, const std::vector<std::string>& keys) {
+    keys_of_removed_[node_id] = keys;
+    void_keys_.insert(keys.begin(), keys.end());
+}
+
+void Audit::removal_acknowledged(const std::string& node_id) {
+    const auto& keys = keys_of_removed_.at(node_id);
+    worthless_.insert(keys.begin(), keys.end());
+}
+
+void Audit::restored(const std::map<std::string, KeyRecord>& keys) {
+    ++restores_;
+    for (const auto& [identity, record] : keys)
+        if (!store_.has_key(identity)) void_keys_.insert(identity);
+    worthless_.clear();
+    const auto gone = [this](JobId id) { return store_.job(id) == nullptr; };
+    std::erase_if(submits_, [&](const auto& each) { return gone(each.second); });
+    std::erase_if(acknowledged_, gone);
+    std::erase_if(cancelled_, [&](JobId id) {
+        return gone(id) || !(store_.job(id)->status.cancelled || store_.job(id)->status.ended);
+    });
+    std::erase_if(cancelled_tasks_, [&](const TaskId& task) {
+        return gone(task.first) || !cancel_is_kept(task.first, task.second);
+    });
+    std::erase_if(begun_, [&](JobId id) {
+        if (gone(id)) return true;
+        const auto size = store_.job(id)->status.size;
+        for (Position position = 0; position < size; ++position)
+            if (store_.task(id, position) != nullptr || store_.result(id, position) != nullptr)
+                return false;
+        return true;
+    });
+}
+
 // -------------------------------------------------------------------------------------- the nodes
 
 void Audit::process_began(int board, const Holding& room, const AttemptKey& key,
@@ -199,6 +276,15 @@ void Audit::process_began(int board, const Holding& room, const AttemptKey& key,
         fits = fits && (load.resources[name] += count) <= room.resources.at(name);
     must(fits, Kind::oversubscribed,
          name_of(key) + " begins on board " + std::to_string(board) + ", which has no room for it");
+}
+
+void Audit::item_arrived(const AttemptKey& key, const std::string& item) const {
+    const auto* entry = store_.job(key.job);
+    if (entry == nullptr) return;  // lost in a restore
+    const auto& list = entry->spec->items;
+    const auto wanted = list.empty() ? "" : item_text(list, position_of(entry->status, key.task));
+    must(item == wanted, Kind::disobeyed,
+         name_of(key) + " gets the item \"" + item + "\", not \"" + wanted + "\"");
 }
 
 void Audit::process_ended(int board, const AttemptKey& key, const NodeJob& job) {
@@ -232,8 +318,16 @@ void Audit::all_is_over() const {
             must(store_.result(id, position) != nullptr, Kind::lost,
                  task_name(id, status.first + position * status.step) + " has no result");
     }
-    must(store_.jobs().size() == submits_.size(), Kind::submitted_twice,
-         "there are " + std::to_string(store_.jobs().size()) + " jobs, but only " +
+    std::set<JobId> told;
+    for (const auto& [id, entry] : store_.jobs()) told.insert(notified_job(*entry.spec));
+    std::size_t notifications = 0;
+    for (const auto& [id, entry] : store_.jobs()) {
+        notifications += notified_job(*entry.spec) != 0;
+        must(entry.spec->notify.empty() || told.contains(id), Kind::lost,
+             "nobody was notified of the end of " + job_name(id));
+    }
+    must(store_.jobs().size() == submits_.size() + notifications, Kind::submitted_twice,
+         "there are " + std::to_string(store_.jobs().size() - notifications) + " jobs, but only " +
              std::to_string(submits_.size()) + " submits");
 }
 

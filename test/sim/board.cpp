@@ -65,6 +65,12 @@ void Board::kill_slave() {
     to_runner([](Runner& runner) { runner.slave_gone(); });
 }
 
+void Board::rejoin() {
+    facts_.rejoin = true;
+    kill_slave();
+    start_slave();
+}
+
 void Board::kill_runner() {
     if (runner_ == nullptr) return;
     stage_.trace.line(facts_.name, "its runner is killed");

@@ -17,6 +17,8 @@ class Board : public RunnerSocket, public Runner::Ear {
     void power_off();
     void start_slave();
     void kill_slave();
+    /// Somebody starts its slave again, with --rejoin.
+    void rejoin();
     void kill_runner();
 
     bool powered() const { return powered_; }

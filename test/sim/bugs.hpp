@@ -35,6 +35,17 @@ inline constexpr Bug bugs[] = {
     {"drain_ignored", "a node that is drained gets new tasks"},
     {"dependency_released_twice", "a job begins when the first of those before it has ended"},
     {"cancel_forgotten", "a cancelled task of a running job is not written down"},
+    {"offered_key_forgotten", "a second greeting of a node voids the key of its first welcome"},
+    {"removed_key_lives", "the key of a node that was removed is good for another join"},
+    {"removal_keeps_attempts", "what ran on a node that was removed is not run again"},
+    {"epoch_not_raised", "a restored backup goes on with the epoch that it was made in"},
+    {"job_ids_given_again", "a restored backup goes on with its next job id"},
+    {"leases_forgotten_at_restore", "a restored master does not wait for leases of before"},
+    {"files_not_brought_again", "a restored master is told of files that only the old one had"},
+    {"item_of_neighbour", "the items that a turn has read go to its tasks the wrong way round"},
+    {"notification_forgotten", "nobody is notified of the end of a job that was cancelled"},
+    {"upload_not_awaited", "an attempt is reported before its files are with the master"},
+    {"broken_sync_trusted", "a batch counts as written although the disk reported an error"},
     {"successor_without_slot", "the node starts what waits there beside what runs"},
 };
 

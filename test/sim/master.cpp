@@ -18,6 +18,7 @@ constexpr Duration tick_step = 250ms;
 Master::Program::Program(Instant now, const StoreContents& contents)
     : cluster(timers, now),
       jobs(cluster, {now, contents.epoch, contents.next_job, limits::lost_after_master_start}),
+      epoch(contents.epoch),
       last_turn(now) {
     for (const auto& record : contents.keys) keys[record.identity] = record;
 }
@@ -58,18 +59,16 @@ void Master::start() {
 void Master::die(Death how) {
     if (!up()) return;
     const bool silently = how == Death::no_power;
-    stage_.trace.line("master", how == Death::killed     ? "is killed"
-                                : how == Death::no_power ? "loses its power"
-                                                         : "ends: the disk takes nothing");
+    stage_.trace.line("master", how == Death::killed      ? "is killed"
+                                : how == Death::no_power  ? "loses its power"
+                                : how == Death::disk_full ? "ends: the disk takes nothing"
+                                                          : "ends: the disk is broken");
     if (how != Death::disk_full) lose_tail();
     tail_.clear();
-    std::vector<LinkId> links;
-    for (const auto& [id, session] : program_->sessions) links.push_back(session.link);
     program_.reset();
     ++life_;
     if (silently) stage_.network.set_master_power(false);
-    for (const auto link : links)
-        stage_.network.close_master_end(link, "the master has ended", silently);
+    stage_.network.close_master_ends("the master has ended", silently);
     if (silently) clock_.booted = stage_.now();  // its clock begins anew
     no_more_faults();
     on_death();
@@ -99,7 +98,8 @@ void Master::tick() {
 void Master::take(Effects effects) {
     for (auto& effect : effects) {
         if (const auto* gone = std::get_if<ForgetNode>(&effect)) {
-            program_->keys.erase(gone->key_identity);
+            if (planted("removed_key_lives")) continue;
+            for (const auto& identity : gone->key_identities) program_->keys.erase(identity);
         } else if (const auto* key = std::get_if<ForgetKey>(&effect)) {
             program_->keys.erase(key->key_identity);
         } else if (const auto* close = std::get_if<CloseSession>(&effect)) {
@@ -156,7 +156,28 @@ void Master::close_turn() {
     program.jobs.place(moment(), effects);
     take(std::move(effects));
     program.more = program.jobs.unfinished();
-    commit(std::exchange(program.turn, {}), std::exchange(program.waiters, {}));
+    auto turn = std::exchange(program.turn, {});
+    read_items(turn);
+    commit(std::move(turn), std::exchange(program.waiters, {}));
+}
+
+/// What the store's thread reads with a commit. An item that cannot be read fails its task.
+void Master::read_items(Turn& turn) {
+    for (std::size_t i = 0; i < turn.starts_with_items(); ++i) {
+        auto& start = turn.start_of_item(i);
+        const auto& wanted = turn.items[i];
+        start.order.item = item_text(wanted.blob, wanted.position);
+        if (!stage_.faults || !stage_.random.chance(2)) continue;
+        AttemptReport report;
+        report.key = AttemptKey{start.job, start.order.task, start.order.attempt};
+        report.outcome = "cannot_execute";
+        report.reason = "its item cannot be read";
+        stage_.audit.ended(report, "");
+        Effects effects;
+        program_->jobs.on_ended(moment(), start.session, report, {}, effects);
+        start.session = 0;
+        take(std::move(effects));
+    }
 }
 
 Duration Master::commit_time() {
@@ -174,11 +195,14 @@ void Master::commit(Turn turn, std::vector<std::function<void()>> waiters) {
     const auto time = commit_time();
     if (std::exchange(dies_in_commit_, false))
         after(LocalClock::scaled(time, stage_.random.share()), [this] { die(Death::killed); });
-    const bool fails = std::exchange(disk_fails_, false);
+    const auto fails = std::exchange(disk_fails_, std::nullopt);
     tail_ = turn.batch;
     auto shared = std::make_shared<Turn>(std::move(turn));
     after(time, [this, shared, fails, waiting = std::move(waiters)] {
-        if (fails) return die(Death::disk_full);
+        if (fails && !(planted("broken_sync_trusted") && *fails == Death::disk_broken))
+            return die(*fails);
+        if (fails) tail_.resize(tail_.size() / 2);
+        if (fails) shared->batch = tail_;
         tail_.clear();
         stage_.store.apply(shared->batch);
         if (!planted("ack_before_sync")) shared->send(*this, program_->cluster, program_->jobs);

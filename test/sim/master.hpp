@@ -23,17 +23,20 @@ class Master : private TurnPost {
   public:
     explicit Master(Stage& stage);
 
-    enum class Death { killed, no_power, disk_full };
+    enum class Death { killed, no_power, disk_full, disk_broken };
     void start();
     /// What it was committing is on disk or not, as chance has it.
     void die(Death how);
     /// Once it is dead.
     std::function<void()> on_death;
-    /// The next commit fails, and the master ends with it.
-    void fail_next_commit() { disk_fails_ = true; }
+    /// The next commit fails, and the master ends with it: `as` is disk_full or disk_broken.
+    void fail_next_commit(Death as) { disk_fails_ = as; }
     /// It is killed while it commits.
     void die_in_next_commit() { dies_in_commit_ = true; }
-    void no_more_faults() { disk_fails_ = dies_in_commit_ = false; }
+    void no_more_faults() {
+        disk_fails_.reset();
+        dies_in_commit_ = false;
+    }
     bool up() const { return program_ != nullptr; }
     /// All that was decided is done.
     bool settled() const { return up() && !program_->turning && program_->listens; }
@@ -66,6 +69,7 @@ class Master : private TurnPost {
         Program(Instant now, const StoreContents& contents);
         Cluster cluster;
         Jobs jobs;
+        std::int64_t epoch = 1;
         Turn turn;
         std::vector<std::function<void()>> waiters;  // for the end of the turn
         std::map<std::string, KeyRecord> keys;
@@ -93,6 +97,7 @@ class Master : private TurnPost {
     void committed(const Turn& turn, const std::vector<std::function<void()>>& waiters);
     void turn_over();
     Duration commit_time();
+    void read_items(Turn& turn);
     void lose_tail();
 
     void greet(LinkId link, int board, const Greeting& greeting);
@@ -108,7 +113,7 @@ class Master : private TurnPost {
     StoreBatch tail_;         // handed to the disk, not synced
     SessionId last_session_ = 0;
     std::int64_t last_fresh_ = 0;
-    bool disk_fails_ = false;
+    std::optional<Death> disk_fails_;
     bool dies_in_commit_ = false;
 };
 

@@ -8,7 +8,7 @@ namespace rpic::sim {
 using namespace std::chrono_literals;
 
 void Master::on_up(LinkId link, int board, Up& message) {
-    if (!up()) return;
+    if (!up()) return stage_.network.close_master_end(link, "the connection was refused");
     if (const auto* greeting = std::get_if<Greeting>(&message))
         return greet(link, board, *greeting);
     const auto found = program_->by_link.find(link);
@@ -29,6 +29,7 @@ void Master::greet(LinkId link, int board, const Greeting& greeting) {
     };
     if (!program.listens) return stage_.network.close_master_end(link, "nobody listens");
     const auto known = node_of_key(greeting.key);
+    if (!greeting.key.empty()) stage_.audit.key_shown(greeting.key, !known.empty());
     if (!greeting.key.empty() && known.empty()) return refuse("removed", "the key is unknown");
     const auto id = ++last_session_;
     auto& session = program.sessions[id];
@@ -38,7 +39,7 @@ void Master::greet(LinkId link, int board, const Greeting& greeting) {
     const auto number = std::to_string(++last_fresh_);
     const Cluster::Fresh fresh{"id" + number, "key" + number};
     Effects effects;
-    const auto outcome = program.cluster.on_hello(now(), id, known, greeting.hello,
+    const auto outcome = program.cluster.on_hello(now(), id, {known, greeting.key}, greeting.hello,
                                                   "board " + std::to_string(board), fresh, effects);
     if (const auto* refusal = std::get_if<Cluster::Refusal>(&outcome)) {
         program.by_link.erase(link);
@@ -70,6 +71,7 @@ void Master::welcome(SessionId id, const Cluster::Joined& joined, const std::str
     message.node_id = joined.node_id;
     message.name = joined.name;
     message.node_key = new_key;
+    message.epoch = program_->epoch;
     stage_.network.send_down(found->second.link, message);
 }
 
@@ -93,7 +95,7 @@ void Master::hear(SessionId id, Session& session, Up& message) {
     auto& program = *program_;
     Effects effects;
     if (const auto* beat = std::get_if<Heartbeat>(&message)) {
-        program.cluster.on_vitals(id, beat->vitals);
+        program.cluster.on_vitals(moment().at, id, beat->vitals, effects);
         HeartbeatAck answer;
         answer.sequence = beat->sequence;
         stage_.network.send_down(session.link, answer);
@@ -133,7 +135,9 @@ void Master::end_session(SessionId id, const std::string& reason) {
 void Master::submit(const std::shared_ptr<const JobSpec>& spec, const SubmitReply& reply) {
     if (!up() || !program_->listens) return;
     Effects effects;
-    const auto outcome = program_->jobs.submit(moment(), spec, "ann", 0, effects);
+    const auto count = spec->env.find("ITEMS");
+    const auto items = count == spec->env.end() ? 0 : std::stoll(count->second);
+    const auto outcome = program_->jobs.submit(moment(), spec, "ann", items, effects);
     take(std::move(effects));
     if (std::holds_alternative<Jobs::Refusal>(outcome)) return reply(0);
     settle([reply, job = std::get<Jobs::Accepted>(outcome).job] { reply(job); });

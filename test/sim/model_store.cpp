@@ -1,5 +1,7 @@
 #include "test/sim/model_store.hpp"
 
+#include "test/sim/bugs.hpp"
+
 namespace rpic::sim {
 
 namespace {
@@ -19,40 +21,42 @@ void ModelStore::apply(const StoreBatch& batch, std::size_t count) {
 
 void ModelStore::take(const PutJob& put) {
     on_job(put.status, *put.spec);
-    jobs_[put.status.id] = {put.status, put.spec};
+    now_.jobs[put.status.id] = {put.status, put.spec};
 }
 
 void ModelStore::take(const DropJobs& drop) {
-    for (const auto id : drop.ids) jobs_.erase(id);
+    for (const auto id : drop.ids) now_.jobs.erase(id);
 }
 
 void ModelStore::take(const PutTask& put) {
     on_task(put.record);
-    tasks_[{put.record.job, put.record.position}] = put.record;
+    now_.tasks[{put.record.job, put.record.position}] = put.record;
 }
 
 void ModelStore::take(const PutResult& put) {
     on_result(put.result, put.output);
     const TaskId task{put.result.job, put.result.position};
-    may_end_again_.erase(task);
-    results_[task] = put.result;
+    now_.may_end_again.erase(task);
+    now_.results[task] = put.result;
 }
 
 void ModelStore::take(const SetMeta& set) {
-    if (set.name == meta_next_job) next_job_ = set.value;
+    if (set.name == meta_next_job) now_.next_job = set.value;
 }
 
 StoreContents ModelStore::load() const {
     StoreContents contents;
-    contents.next_job = next_job_;
-    for (const auto& [identity, record] : keys_) contents.keys.push_back(record);
-    for (const auto& [id, record] : nodes_) contents.nodes.push_back(record);
-    for (const auto& [id, entry] : jobs_) {
+    contents.next_job = now_.next_job;
+    contents.epoch = now_.epoch;
+    for (const auto& [identity, record] : now_.keys) contents.keys.push_back(record);
+    for (const auto& [id, record] : now_.nodes) contents.nodes.push_back(record);
+    for (const auto& [id, entry] : now_.jobs) {
         StoredJob job;
         job.status = entry.status;
         job.spec = entry.spec;
-        const auto end = results_.lower_bound({id + 1, 0});
-        for (auto each = results_.lower_bound({id, 0}); !job.status.ended && each != end; ++each) {
+        const auto end = now_.results.lower_bound({id + 1, 0});
+        for (auto each = now_.results.lower_bound({id, 0}); !job.status.ended && each != end;
+             ++each) {
             job.ends.resize(static_cast<std::size_t>(each->first.second) + 1, EndState::none);
             const auto state = *task_state(each->second.state);
             job.ends.back() = state == TaskState::done     ? EndState::done
@@ -62,24 +66,31 @@ StoreContents ModelStore::load() const {
         }
         contents.jobs.push_back(std::move(job));
     }
-    for (const auto& [id, record] : tasks_) contents.tasks.push_back(record);
+    for (const auto& [id, record] : now_.tasks) contents.tasks.push_back(record);
     return contents;
 }
 
+void ModelStore::restore(Contents backup) {
+    constexpr JobId ahead = 1000;
+    now_ = std::move(backup);
+    if (!planted("epoch_not_raised")) ++now_.epoch;
+    if (!planted("job_ids_given_again")) now_.next_job = ((now_.next_job - 1) / ahead + 2) * ahead;
+}
+
 const ModelStore::Entry* ModelStore::job(JobId id) const {
-    return find_in(jobs_, id);
+    return find_in(now_.jobs, id);
 }
 
 const TaskRecord* ModelStore::task(JobId id, Position position) const {
-    return find_in(tasks_, TaskId{id, position});
+    return find_in(now_.tasks, TaskId{id, position});
 }
 
 const TaskResult* ModelStore::result(JobId id, Position position) const {
-    return find_in(results_, TaskId{id, position});
+    return find_in(now_.results, TaskId{id, position});
 }
 
 const NodeRecord* ModelStore::node(const std::string& id) const {
-    return find_in(nodes_, id);
+    return find_in(now_.nodes, id);
 }
 
 std::vector<TaskState> ModelStore::states(JobId id) const {

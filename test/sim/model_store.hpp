@@ -20,6 +20,18 @@ class ModelStore {
         std::shared_ptr<const JobSpec> spec;
     };
 
+    struct Contents {
+        std::map<std::string, KeyRecord> keys;
+        std::map<std::string, NodeRecord> nodes;
+        std::map<JobId, Entry> jobs;
+        std::map<TaskId, TaskRecord> tasks;
+        std::map<TaskId, TaskResult> results;
+        std::set<TaskId> may_end_again;
+        std::set<std::string> blobs;
+        JobId next_job = 1;
+        std::int64_t epoch = 1;
+    };
+
     /// Called before a result is taken, with its output.
     std::function<void(const TaskResult&, const std::string&)> on_result;
     /// Called before a record of a task is taken.
@@ -34,41 +46,45 @@ class ModelStore {
     /// What a master that starts finds.
     StoreContents load() const;
 
+    /// All of it, as a backup has it.
+    const Contents& contents() const { return now_; }
+    /// A backup comes back, as `rpicluster restore` has it: one epoch further than it was, with job
+    /// ids that the old master has not given after the backup.
+    void restore(Contents backup);
+
     const Entry* job(JobId id) const;
     const TaskRecord* task(JobId id, Position position) const;
     const TaskResult* result(JobId id, Position position) const;
     const NodeRecord* node(const std::string& id) const;
-    const std::map<JobId, Entry>& jobs() const { return jobs_; }
+    const std::map<JobId, Entry>& jobs() const { return now_.jobs; }
+    bool has_blob(const std::string& blob) const { return now_.blobs.contains(blob); }
+    bool has_key(const std::string& identity) const { return now_.keys.contains(identity); }
     /// How the tasks of a job ended, as the master asks for it when they are to run again.
     std::vector<TaskState> states(JobId id) const;
 
+    /// A file has come, complete.
+    void put_blob(const std::string& blob) { now_.blobs.insert(blob); }
     /// A user has asked for it: these may get another result.
-    void may_end_again(TaskId task) { may_end_again_.insert(task); }
+    void may_end_again(TaskId task) { now_.may_end_again.insert(task); }
     bool has_final_result(TaskId task) const {
-        return results_.contains(task) && !may_end_again_.contains(task);
+        return now_.results.contains(task) && !now_.may_end_again.contains(task);
     }
 
   private:
-    void take(const PutKey& put) { keys_[put.record.identity] = put.record; }
-    void take(const DropKey& drop) { keys_.erase(drop.identity); }
-    void take(const PutNode& put) { nodes_[put.record->id] = *put.record; }
-    void take(const DropNode& drop) { nodes_.erase(drop.id); }
+    void take(const PutKey& put) { now_.keys[put.record.identity] = put.record; }
+    void take(const DropKey& drop) { now_.keys.erase(drop.identity); }
+    void take(const PutNode& put) { now_.nodes[put.record->id] = *put.record; }
+    void take(const DropNode& drop) { now_.nodes.erase(drop.id); }
     void take(const PutSecretFile&) {}
     void take(const PutJob& put);
-    void take(const PutJobStatus& put) { jobs_.at(put.status.id).status = put.status; }
+    void take(const PutJobStatus& put) { now_.jobs.at(put.status.id).status = put.status; }
     void take(const DropJobs& drop);
     void take(const PutTask& put);
-    void take(const DropTask& drop) { tasks_.erase({drop.job, drop.position}); }
+    void take(const DropTask& drop) { now_.tasks.erase({drop.job, drop.position}); }
     void take(const PutResult& put);
     void take(const SetMeta& set);
 
-    std::map<std::string, KeyRecord> keys_;
-    std::map<std::string, NodeRecord> nodes_;
-    std::map<JobId, Entry> jobs_;
-    std::map<TaskId, TaskRecord> tasks_;
-    std::map<TaskId, TaskResult> results_;
-    std::set<TaskId> may_end_again_;
-    JobId next_job_ = 1;
+    Contents now_;
 };
 
 }  // namespace rpic::sim

@@ -26,6 +26,17 @@ MUTATIONS = {
             "        dependent->waiting_since = now.at;",
         ),
         (
+            "if (!job.stops || job.status.epoch >= epoch_) return;",
+            'if (sim::planted("leases_forgotten_at_restore")) return;\n'
+            "    if (!job.stops || job.status.epoch >= epoch_) return;",
+        ),
+        (
+            "if (!job.spec->notify.empty()) submit_notification(",
+            'if (!job.spec->notify.empty() &&\n'
+            '        !(job.status.cancelled && sim::planted("notification_forgotten")))\n'
+            "        submit_notification(",
+        ),
+        (
             "if (!task.live.empty()) return save_task(job, position, task, effects);",
             'if (!task.live.empty() && sim::planted("cancel_forgotten")) return;\n'
             "        if (!task.live.empty()) return save_task(job, position, task, effects);",
@@ -60,6 +71,22 @@ MUTATIONS = {
             "    ++counters_.attempts_lost;\n    task.avoid = node_id;",
         ),
     ],
+    "master/core/cluster.cpp": [
+        (
+            "    if (record.offered_keys.size() < limits::offered_keys) return;",
+            "    if (record.offered_keys.size() < limits::offered_keys &&\n"
+            '        !sim::planted("offered_key_forgotten"))\n'
+            "        return;",
+        ),
+    ],
+    "master/turn.cpp": [
+        (
+            "std::get<OrderStart>(sendings_[items_for_[place]]);",
+            'std::get<OrderStart>(sendings_[items_for_[sim::planted("item_of_neighbour")\n'
+            "                                                     ? items_for_.size() - 1 - place\n"
+            "                                                     : place]]);",
+        ),
+    ],
     "master/core/job.cpp": [
         (
             "lost * 0.96 - to_seconds(limits::stop_kill_time);",
@@ -74,6 +101,12 @@ MUTATIONS = {
         ),
     ],
     "master/core/workers.cpp": [
+        (
+            "    detach_all(now, found->second, node, effects);\n    workers_.erase(found);",
+            '    if (!sim::planted("removal_keeps_attempts"))\n'
+            "        detach_all(now, found->second, node, effects);\n"
+            "    workers_.erase(found);",
+        ),
         (
             "} else if (job->stops) {",
             '} else if (job->stops && !sim::planted("lease_not_awaited")) {',

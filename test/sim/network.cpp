@@ -1,5 +1,7 @@
 #include "test/sim/network.hpp"
 
+#include "common/limits.hpp"
+
 namespace rpic::sim {
 
 using namespace std::chrono_literals;
@@ -13,8 +15,23 @@ LinkId Network::connect(int board, Greeting greeting) {
     const auto id = ++last_;
     auto& link = links_[id];
     link.board = board;
-    push(id, link.up, Up(std::move(greeting)), 3);
+    const auto& wire = wires_[board];
+    shake_hands(id, greeting, trip(wire, wire.extra_up) + trip(wire, wire.extra_down));
     return id;
+}
+
+/// What is lost of a handshake is sent again until it comes through.
+void Network::shake_hands(LinkId id, const Greeting& greeting, Duration wait) {
+    timeline_.after(wait, [this, id, greeting] {
+        auto* link = find(id);
+        if (link == nullptr || !link->node_open) return;
+        const auto& wire = wires_[link->board];
+        if (!master_power_ || wire.up_cut || wire.down_cut)
+            return shake_hands(id, greeting, random_.between(200ms, 3s));
+        link->master_open = true;
+        link->accepted = timeline_.now();
+        push(id, link->up, Up(greeting));
+    });
 }
 
 void Network::send_up(LinkId id, Up message) {
@@ -27,12 +44,16 @@ void Network::send_down(LinkId id, Down message) {
     if (link != nullptr && link->master_open) push(id, link->down, std::move(message));
 }
 
+Duration Network::trip(const Wire& wire, Duration extra) {
+    if (wire.lossy && random_.chance(35)) extra += random_.between(1s, 9s);
+    return extra + random_.between(100us, random_.chance(5) ? 60ms : 3ms);
+}
+
 template <class Message>
-void Network::push(LinkId id, Lane<Message>& lane, Message message, int trips) {
+void Network::push(LinkId id, Lane<Message>& lane, Message message) {
     const auto& wire = wires_[links_.at(id).board];
-    const auto usual = random_.between(100us, random_.chance(5) ? 60ms : 3ms);
-    const auto extra = std::is_same_v<Message, Up> ? wire.extra_up : wire.extra_down;
-    lane.items.push_back({timeline_.now() + extra + usual * trips, std::move(message)});
+    const auto time = trip(wire, std::is_same_v<Message, Up> ? wire.extra_up : wire.extra_down);
+    lane.items.push_back({timeline_.now() + time, std::move(message)});
     pump(id, lane);
 }
 
@@ -55,9 +76,10 @@ void Network::deliver_up(LinkId id) {
         auto message = std::move(items.front().message);
         items.pop_front();
         const bool closed = std::holds_alternative<Closed>(message);
-        // Before a hello both sides have shaken hands, which one that is gone cannot.
-        if (std::holds_alternative<Greeting>(message) && !link->node_open) continue;
-        if (link->master_open) {
+        if (std::holds_alternative<Greeting>(message) && link->master_open &&
+            timeline_.now() - link->accepted > limits::hello_time) {
+            close_master_end(id, "no hello in time");
+        } else if (link->master_open) {
             const int board = link->board;
             if (closed) link->master_open = false;
             on_up(id, board, message);
@@ -113,6 +135,12 @@ void Network::close_master_end(LinkId id, const std::string& reason, bool silent
     forget_if_over(id);
 }
 
+void Network::close_master_ends(const std::string& reason, bool silently) {
+    std::vector<LinkId> ids;
+    for (const auto& [id, link] : links_) ids.push_back(id);
+    for (const auto id : ids) close_master_end(id, reason, silently);
+}
+
 void Network::reset(LinkId id) {
     auto* link = find(id);
     if (link == nullptr) return;
@@ -138,6 +166,10 @@ void Network::cut(int board, bool up, bool down) {
 void Network::slow_down(int board, Duration up, Duration down) {
     wires_[board].extra_up = up;
     wires_[board].extra_down = down;
+}
+
+void Network::make_lossy(int board, bool lossy) {
+    wires_[board].lossy = lossy;
 }
 
 bool Network::is_cut(int board) const {

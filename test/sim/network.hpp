@@ -43,7 +43,8 @@ class Network {
     std::function<void(LinkId, int board, Up&)> on_up;
     std::function<void(LinkId, int board, Down&)> on_down;
 
-    /// Both ends are open at once; the first message takes as long as a handshake.
+    /// The node's end is open at once; the greeting leaves once both sides have shaken hands, which
+    /// takes until the way is free in both directions.
     LinkId connect(int board, Greeting greeting);
     void send_up(LinkId id, Up message);
     void send_down(LinkId id, Down message);
@@ -51,6 +52,8 @@ class Network {
     /// A program ends its side. `silently`: its machine has no power, so nobody is told.
     void close_node_end(LinkId id, const std::string& reason, bool silently = false);
     void close_master_end(LinkId id, const std::string& reason, bool silently = false);
+    /// The master's program is gone, and all its ends with it.
+    void close_master_ends(const std::string& reason, bool silently);
     /// Something between them breaks it: what is under way is lost.
     void reset(LinkId id);
     /// Those whose ends are not both closed.
@@ -62,6 +65,9 @@ class Network {
     bool is_cut(int board) const;
     /// Everything in these directions takes so much longer.
     void slow_down(int board, Duration up, Duration down);
+    /// Many packets are lost: what was in them is sent again, seconds later, and what another
+    /// connection carries overtakes it.
+    void make_lossy(int board, bool lossy);
 
     // Machines with power answer what belongs to no connection.
     void set_node_power(int board, bool on);
@@ -83,18 +89,22 @@ class Network {
         Lane<Up> up;
         Lane<Down> down;
         bool node_open = true;
-        bool master_open = true;
+        bool master_open = false;  // until they have shaken hands
+        Duration accepted{};
     };
     struct Wire {
         bool up_cut = false;
         bool down_cut = false;
         Duration extra_up{};
         Duration extra_down{};
+        bool lossy = false;
         bool power = true;
     };
 
+    void shake_hands(LinkId id, const Greeting& greeting, Duration wait);
+    Duration trip(const Wire& wire, Duration extra);
     template <class Message>
-    void push(LinkId id, Lane<Message>& lane, Message message, int trips = 1);
+    void push(LinkId id, Lane<Message>& lane, Message message);
     template <class Message>
     void pump(LinkId id, Lane<Message>& lane);
     void deliver_up(LinkId id);

@@ -46,7 +46,8 @@ Duration seconds(double count) {
 }  // namespace
 
 std::string blob_of(const AttemptKey& key) {
-    auto digits = std::to_string(key.job * 1'000'000 + key.task * 1000 + key.attempt);
+    const auto digits = std::to_string(key.job) + "c" + std::to_string(key.task) + "c" +
+                        std::to_string(key.attempt);
     return std::string(64 - digits.size(), 'b') + digits;
 }
 
@@ -279,9 +280,11 @@ void Runner::keep(RunnerAttempt attempt, const std::string& output) {
 }
 
 void Runner::sync(const AttemptKey& key) {
-    if (const auto found = disk_.spool.find(key); found != disk_.spool.end())
+    // A disk with an error: what it has not got lasts as long as the power does.
+    const bool written = !stage_.faults || !stage_.random.chance(2);
+    if (const auto found = disk_.spool.find(key); found != disk_.spool.end() && written)
         found->second.synced = true;
-    if (const auto found = board_.finished.find(key); found != board_.finished.end())
+    if (const auto found = board_.finished.find(key); found != board_.finished.end() && written)
         found->second = true;
     // What was removed before it is gone for good.
     std::erase_if(disk_.spool, [](const auto& entry) { return entry.second.removed; });

@@ -42,6 +42,7 @@ struct BoardFacts {
     Holding room;
     LocalClock clock;
     int boot = 0;
+    bool rejoin = false;  // its slave may join anew if its key is refused
     std::uint64_t seed = 0;
     std::map<AttemptKey, std::shared_ptr<const NodeJob>> jobs;  // the context of a launch
     /// Ends that are written down, until the node may forget them; true: they outlast the power.

@@ -97,7 +97,10 @@ void Slave::on_down(LinkId link, Down& message) {
 
 void Slave::take(const Welcome& welcome) {
     if (joined_) return;
+    if (!welcome.node_key.empty() && stage_.faults && stage_.random.chance(3))
+        return disconnect("its disk does not take the key");
     joined_ = true;
+    refused_ = board_.rejoin = false;
     backoff_.reset();
     if (!welcome.node_key.empty()) {
         node_key_ = welcome.node_key;
@@ -105,6 +108,9 @@ void Slave::take(const Welcome& welcome) {
     }
     stage_.trace.line(board_.name, "has joined as ", welcome.node_id);
     Effects effects;
+    const bool restored = epoch_ != 0 && epoch_ != welcome.epoch;
+    if (restored && !planted("files_not_brought_again")) attempts_.on_master_restored(effects);
+    epoch_ = welcome.epoch;
     attempts_.on_joined(now(), effects);
     apply(std::move(effects));
     beat(link_);
@@ -112,6 +118,11 @@ void Slave::take(const Welcome& welcome) {
 }
 
 void Slave::take(const Refused& refused) {
+    if (refused.code == "removed" && board_.rejoin && !node_key_.empty()) {
+        node_key_.clear();
+        return disconnect("its key is worth nothing, it joins anew");
+    }
+    refused_ = refused.code == "removed";
     const bool soon = refused.code == "stopping" || refused.code == "silent";
     disconnect(refused.reason, soon ? Duration{} : Duration(limits::refused_retry));
 }

@@ -48,6 +48,8 @@ class Slave {
     /// Joined, and the master knows what is here.
     bool settled() const { return joined_ && attempts_.resynced(); }
     bool attached() const { return attached_; }
+    /// The master does not know the node's key.
+    bool refused() const { return refused_; }
     const NodeAttempts& attempts() const { return attempts_; }
 
   private:
@@ -92,6 +94,8 @@ class Slave {
     void want_runner();
     void prepared(const AttemptKey& key, bool on_disk);
     void collect(const AttemptKey& key);
+    void upload(const AttemptKey& key);
+    void read(const AttemptKey& key);
     void collected(const AttemptKey& key, bool output_here);
     void read_output(const AttemptKey& key);
     void send_reports();
@@ -115,11 +119,13 @@ class Slave {
     std::deque<Due> reports_due_;
     LinkId link_ = 0;
     bool joined_ = false;
+    bool refused_ = false;
     bool attached_ = false;
     bool connecting_runner_ = false;
     bool ticks_ = false;
     Instant heard_{};
     std::int64_t last_beat_ = 0;
+    std::int64_t epoch_ = 0;  // of the master's store
 };
 
 }  // namespace rpic::sim

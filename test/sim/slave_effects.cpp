@@ -49,6 +49,7 @@ void Slave::prepared(const AttemptKey& key, bool on_disk) {
 void Slave::carry_out(const NodeAttempts::Launch& effect, Effects&) {
     const auto* attempt = attempts_.find(effect.key);
     if (attempt == nullptr) return;
+    stage_.audit.item_arrived(effect.key, attempt->item);
     board_.jobs[effect.key] = attempt->job;
     Launch order;
     order.spec.key = effect.key;
@@ -94,12 +95,31 @@ void Slave::carry_out(const NodeAttempts::Collect& effect, Effects&) {
     after(stage_.random.between(1ms, 80ms), [this, key = effect.key] { collect(key); });
 }
 
-/// Files reach the master over a link of their own, which is there when this one is.
+/// Files reach the master over a link of their own, which is there when this one is, and breaks at
+/// times; then they go on where they were.
 void Slave::collect(const AttemptKey& key) {
     const auto* attempt = attempts_.find(key);
     const bool brings = attempt != nullptr && attempt->phase == NodeAttempts::Phase::collecting &&
                         (!attempt->output_file.empty() || attempt->brings_files());
-    if (brings && !joined_) return after(300ms, [this, key] { collect(key); });
+    if (brings) return upload(key);
+    read(key);
+}
+
+void Slave::upload(const AttemptKey& key) {
+    const auto time = stage_.random.between(2ms, stage_.random.chance(10) ? 9s : 400ms);
+    const bool breaks = !joined_ || (stage_.faults && stage_.random.chance(15));
+    if (breaks && !planted("upload_not_awaited"))
+        return after(time + 300ms, [this, key] { collect(key); });
+    after(time, [this, key, breaks, link = link_] {
+        const bool arrives = joined_ && link == link_ && !stage_.network.is_cut(board_.index);
+        if (!arrives && !planted("upload_not_awaited")) return collect(key);
+        if (arrives && !breaks) stage_.store.put_blob(blob_of(key));
+        read(key);
+    });
+}
+
+void Slave::read(const AttemptKey& key) {
+    const auto* attempt = attempts_.find(key);
     if (attempt == nullptr || !attempt->has_inline_output() || outputs_.contains(key))
         return collected(key, outputs_.contains(key));
     read_output(key);

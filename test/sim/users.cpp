@@ -34,7 +34,15 @@ std::shared_ptr<JobSpec> Users::make_spec() {
     for (int count = random.chance(25) ? 2 : 0; count > 0; --count)
         if (const auto root = some_job())
             spec->after.push_back((random.chance(70) ? "any:" : "") + std::to_string(*root));
-    if (spec->array.empty() && random.chance(10) && master_.up()) {
+    if (random.chance(12)) {
+        const auto number = std::to_string(random.pick(10'000'000, 99'999'999));
+        spec->array.clear();
+        spec->items = number + std::string(64 - number.size(), 'e');
+        spec->env["ITEMS"] = last;
+        if (random.chance(20)) spec->item_limit = 2;
+    }
+    if (random.chance(8)) spec->notify = "mail";
+    if (spec->array.empty() && spec->items.empty() && random.chance(10) && master_.up()) {
         for (const auto& [id, node] : master_.cluster()->nodes())
             if (node->record.confirmed) spec->on_each.push_back(id);
         // Each of them must be able to run it.
@@ -50,6 +58,8 @@ void Users::submit_something(bool endless) {
     if (endless) {
         spec->env["KIND"] = "endless";
         spec->array.clear();
+        spec->items.clear();
+        spec->notify.clear();
         spec->on_each.clear();
         spec->after.clear();
         spec->cpus = 1;
@@ -71,17 +81,25 @@ void Users::send(const std::string& key) {
     auto& random = stage_.random;
     if (!lost())
         stage_.timeline.after(random.between(1ms, 20ms), [this, key, spec = found->second] {
-            master_.submit(spec, [this, key](JobId job) {
+            const int world = stage_.audit.restores();
+            master_.submit(spec, [this, key, spec, world](JobId job) {
                 if (lost()) return;
-                stage_.timeline.after(stage_.random.between(1ms, 20ms), [this, key, job] {
-                    stage_.trace.line("user", "has ", key, " as job ", job);
-                    if (job == 0) throw Violation(Kind::stuck, "the submit " + key + " is refused");
-                    stage_.audit.submit_acknowledged(key, job);
-                    open_.erase(key);
+                stage_.timeline.after(stage_.random.between(1ms, 20ms), [=, this] {
+                    // What an answer from before a restore has promised is gone.
+                    if (world == stage_.audit.restores()) answered(key, *spec, job);
                 });
             });
         });
     stage_.timeline.after(random.between(1s, 12s), [this, key] { send(key); });
+}
+
+void Users::answered(const std::string& key, const JobSpec& spec, JobId job) {
+    stage_.trace.line("user", "has ", key, " as job ", job);
+    // A node or a job that it names may be gone by now.
+    if (job == 0 && spec.on_each.empty() && spec.after.empty())
+        throw Violation(Kind::stuck, "the submit " + key + " is refused");
+    if (job != 0) stage_.audit.submit_acknowledged(key, job);
+    open_.erase(key);
 }
 
 // ----------------------------------------------------------------------------------------- changes
@@ -97,6 +115,7 @@ std::optional<JobId> Users::some_job() {
 void Users::change_something() {
     const auto job = some_job();
     const auto what = stage_.random.pick(1, 100);
+    if (what <= 5 && stage_.faults) return remove_node();
     if (!job || what <= 25) return change_node();
     if (what <= 45 && retries_ < 2) return retry(*job, stage_.random.chance(50));
     change_job(static_cast<int>(what), *job);
@@ -172,6 +191,29 @@ void Users::change_node() {
         return true;
     };
     master_.change(change, [](bool) {});
+}
+
+void Users::remove_node() {
+    const auto wish = stage_.random.next();
+    const auto removed = std::make_shared<std::pair<std::string, std::string>>();  // id, name
+    const auto change = [=, this](Cluster& cluster, Jobs&, Moment now, Effects& effects) {
+        const auto& nodes = cluster.nodes();
+        if (nodes.empty()) return false;
+        auto some = nodes.begin();
+        std::advance(some, static_cast<std::int64_t>(wish % nodes.size()));
+        const auto& record = some->second->record;
+        auto keys = record.offered_keys;
+        keys.push_back(record.key_identity);
+        *removed = {record.id, record.wished_name};
+        stage_.trace.line("user", "removes ", record.name);
+        stage_.audit.removed(record.id, keys);
+        return cluster.remove(now.at, removed->first, effects);
+    };
+    master_.change(change, [this, removed](bool done) {
+        if (!done) return;
+        stage_.audit.removal_acknowledged(removed->first);
+        on_removed(removed->second);
+    });
 }
 
 void Users::let_all_go_on() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,13 +25,17 @@ class Users {
     /// No node is drained or in quarantine and no job is held any more.
     void let_all_go_on();
     bool all_acknowledged() const { return open_.empty(); }
+    /// Of a node that was removed: somebody may want it back.
+    std::function<void(const std::string& name)> on_removed;
     std::int64_t submits() const { return last_; }
 
   private:
     std::shared_ptr<JobSpec> make_spec();
     void send(const std::string& key);
+    void answered(const std::string& key, const JobSpec& spec, JobId job);
     void change_job(int what, JobId job);
     void change_node();
+    void remove_node();
     void retry(JobId job, bool cancelled_too);
     std::optional<JobId> some_job();
     bool lost() { return stage_.faults && stage_.random.chance(10); }

@@ -26,6 +26,7 @@ enum Fault {
     master_killed_in_commit,
     master_power_cut,
     master_disk_full,
+    master_disk_broken,
     fault_kinds
 };
 
@@ -55,6 +56,7 @@ World::World(std::uint64_t seed, Policy policy, bool traced)
             if (!master_.up()) master_.start();
         });
     };
+    users_.on_removed = [this](const std::string& name) { want_back(name); };
     const auto count = stage_.random.pick(2, 4);
     for (int index = 0; index < count; ++index) boards_.emplace_back(stage_, index, seed);
 }
@@ -66,6 +68,8 @@ Outcome World::run() {
         for (auto& board : boards_) board.power_on();
         peace_ = stage_.random.between(40s, 240s);
         if (stage_.random.chance(25)) plan_siege();
+        if (stage_.random.chance(20)) plan_bad_start();
+        if (stage_.random.chance(12)) plan_restore();
         plan_users();
         plan_faults();
         stage_.timeline.at(peace_, [this] { make_peace(); });
@@ -105,6 +109,60 @@ void World::plan_siege() {
             cut(board, true, true,
                 leases_end ? stage_.random.between(70s, 160s) : stage_.random.between(22s, 60s));
         });
+}
+
+/// Boards that join over a line that loses much, with slaves that are started again and again.
+void World::plan_bad_start() {
+    auto& random = stage_.random;
+    const auto time = random.between(15s, 40s);
+    for (auto& board : boards_) {
+        const auto index = board.facts().index;
+        if (!random.chance(70)) continue;
+        stage_.network.make_lossy(index, true);
+        stage_.timeline.after(time, [this, index] { stage_.network.make_lossy(index, false); });
+        for (auto count = random.pick(2, 5); count > 0; --count)
+            stage_.timeline.after(random.between(1s, time), [this, &board] {
+                ++faults_;
+                board.kill_slave();
+                stage_.timeline.after(stage_.random.between(20ms, 500ms),
+                                      [&board] { board.start_slave(); });
+            });
+        for (auto count = random.pick(2, 6); count > 0; --count)
+            stage_.timeline.after(random.between(1s, time), [this, index] {
+                const auto links = stage_.network.links_of(index);
+                if (links.empty()) return;
+                ++faults_;
+                stage_.network.reset(links.back());
+            });
+    }
+}
+
+/// A backup, and later the master's machine is replaced by one that was restored from it.
+void World::plan_restore() {
+    const auto when = stage_.random.between(peace_ / 3, peace_ * 9 / 10);
+    stage_.timeline.at(stage_.random.between(5s, when), [this] {
+        stage_.trace.line("user", "makes a backup");
+        backup_ = stage_.store.contents();
+    });
+    stage_.timeline.at(when, [this] { restore(); });
+}
+
+void World::restore() {
+    if (!backup_) return;
+    ++faults_;
+    if (master_.up()) master_.die(Master::Death::killed);
+    stage_.trace.line("user", "restores the backup");
+    const auto keys = stage_.store.contents().keys;
+    stage_.store.restore(std::move(*backup_));
+    backup_.reset();
+    stage_.audit.restored(keys);
+}
+
+/// What was removed joins again now and then, as the same board.
+void World::want_back(const std::string& name) {
+    for (auto& board : boards_)
+        if (board.facts().name == name && stage_.random.chance(60))
+            stage_.timeline.after(stage_.random.between(100ms, 60s), [&board] { board.rejoin(); });
 }
 
 void World::plan_users() {
@@ -224,8 +282,9 @@ void World::cut(Board& board, bool up, bool down, Duration time) {
 
 void World::master_dies(int kind) {
     if (!master_.up()) return;
-    if (kind == master_disk_full) {
-        master_.fail_next_commit();
+    if (kind == master_disk_full || kind == master_disk_broken) {
+        master_.fail_next_commit(kind == master_disk_full ? Master::Death::disk_full
+                                                          : Master::Death::disk_broken);
     } else if (kind == master_killed_in_commit) {
         master_.die_in_next_commit();
     } else {
@@ -240,13 +299,17 @@ void World::make_peace() {
     for (auto& board : boards_) {
         stage_.network.heal(board.facts().index);
         stage_.network.slow_down(board.facts().index, {}, {});
+        stage_.network.make_lossy(board.facts().index, false);
         board.power_on();
     }
     if (!master_.up()) master_.start();
     for (int round = 0; round < 360; ++round)
         stage_.timeline.after(3s + 5s * round, [this] {
             if (!master_.up()) master_.start();
-            for (auto& board : boards_) board.start_slave();
+            for (auto& board : boards_) {
+                board.start_slave();
+                if (board.slave() != nullptr && board.slave()->refused()) board.rejoin();
+            }
             users_.let_all_go_on();
         });
 }
@@ -255,10 +318,8 @@ void World::make_peace() {
 
 bool World::all_is_over() {
     if (stage_.faults || !users_.all_acknowledged()) return false;
-    for (const auto& [key, job] : stage_.audit.submits()) {
-        const auto* entry = stage_.store.job(job);
-        if (entry == nullptr || !entry->status.ended) return false;
-    }
+    for (const auto& [id, entry] : stage_.store.jobs())
+        if (!entry.status.ended) return false;
     if (!master_.settled() || !Audit::books_are_empty(*master_.jobs())) return false;
     for (const auto& board : boards_)
         if (!board.empty()) return false;
@@ -266,9 +327,9 @@ bool World::all_is_over() {
 }
 
 void World::give_up() {
-    for (const auto& [key, job] : stage_.audit.submits())
-        if (const auto* entry = stage_.store.job(job); entry == nullptr || !entry->status.ended)
-            throw Violation(Kind::stuck, "job " + std::to_string(job) + " never ends");
+    for (const auto& [id, entry] : stage_.store.jobs())
+        if (!entry.status.ended)
+            throw Violation(Kind::stuck, "job " + std::to_string(id) + " never ends");
     if (!users_.all_acknowledged()) throw Violation(Kind::stuck, "a submit is never answered");
     for (const auto& board : boards_)
         if (!board.empty()) throw Violation(Kind::left_behind, board.what_is_left());

@@ -36,6 +36,8 @@ class World {
 
   private:
     void plan_siege();
+    void plan_bad_start();
+    void plan_restore();
     void plan_users();
     void plan_faults();
     void fault(int kind);
@@ -44,6 +46,8 @@ class World {
     void cut_off(Board& board);
     void cut(Board& board, bool up, bool down, Duration time);
     void master_dies(int kind);
+    void restore();
+    void want_back(const std::string& name);
     void make_peace();
     void look_for_orphans();
     bool all_is_over();
@@ -56,6 +60,7 @@ class World {
     Users users_;
     Duration peace_{};  // when the faults end
     std::int64_t faults_ = 0;
+    std::optional<ModelStore::Contents> backup_;
     std::map<AttemptKey, Duration> unwanted_since_;
 };
 

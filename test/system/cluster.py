@@ -216,11 +216,13 @@ class Cluster:
         return b"libasan.so" in (self.bin / "rpicluster-master").read_bytes()
 
     def environment(self, extra: dict | None = None) -> dict:
-        """No setting and no home of the user who runs the tests may leak in."""
+        """No setting and no home of the user who runs the tests may leak in, and nobody in the
+        network of this machine is asked for a master: tests of that have networks of their own."""
         env = {name: value for name, value in os.environ.items()
                if not name.startswith(("RPICLUSTER_", "XDG_", "NO_COLOR"))}
         name, value = self.marker.split("=")
-        env.update({name: value, "HOME": str(self.folder), "LC_ALL": "C.UTF-8"})
+        env.update({name: value, "HOME": str(self.folder), "LC_ALL": "C.UTF-8",
+                    "RPICLUSTER_MASTER_DISCOVERY": "no", "RPICLUSTER_SLAVE_DISCOVERY": "no"})
         env.update(extra or {})
         return env
 

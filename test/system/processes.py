@@ -19,11 +19,11 @@ def processes_with_environment(entry: str) -> list:
             continue
         try:
             environment = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
         except OSError:  # it ended, or it is somebody else's
             continue
         if entry.encode() in environment and command:
-            found.append((int(folder.name), command))
+            found.append((int(folder.name), command.decode(errors="replace").strip()))
     return found
 
 

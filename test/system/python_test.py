@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import textwrap
 
-from cluster import ROOT, SystemTest
+from cluster import ROOT, SystemTest, wait_for
 
 sys.path.insert(0, str(ROOT / "python"))
 import rpicluster  # noqa: E402  (the path comes first)
+
+
+def fingerprint_of(webserver) -> str:
+    """What the webserver says about its certificate."""
+    return wait_for(lambda: re.search(r"fingerprint of its certificate: ([0-9A-F:]+)",
+                                      webserver.log()), 5, "it tells its fingerprint").group(1)
 
 
 class PythonTest(SystemTest):
@@ -20,12 +27,15 @@ class PythonTest(SystemTest):
     def setUp(self):
         super().setUp()
         self.cluster.start_workers(*self.nodes)
-        self.command = rpicluster.Command(self.cluster.bin / "rpicluster",
-                                          state_dir=self.cluster.master_state)
+        self.transport = self.make_transport()
         os.environ["RPICLUSTER_CLIENT_STATE_DIR"] = str(self.cluster.master_state)
 
+    def make_transport(self) -> rpicluster.Transport:
+        return rpicluster.Command(self.cluster.bin / "rpicluster",
+                                  state_dir=self.cluster.master_state)
+
     def executor(self, **options) -> rpicluster.Cluster:
-        made = rpicluster.Cluster(self.command, **options)
+        made = rpicluster.Cluster(self.transport, **options)
         self.addCleanup(made.shutdown, cancel_futures=True)
         return made
 

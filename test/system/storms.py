@@ -146,6 +146,7 @@ class StormTest(SystemTest):
         self.descriptors = self.count_descriptors()
         self.rss = self.master.rss_bytes()
         self.highest = self.rss
+        self.most_descriptors = self.descriptors
 
     def crowd(self, *args, **keywords) -> Crowd:
         crowd = Crowd(self.cluster, *args, **keywords)
@@ -161,8 +162,9 @@ class StormTest(SystemTest):
         return len(os.listdir(f"/proc/{self.master.pid}/fd"))
 
     def look(self) -> None:
-        """Keeps the most that the master's memory ever was."""
+        """Keeps the most that the master's memory and descriptors ever were."""
         self.highest = max(self.highest, self.master.rss_bytes())
+        self.most_descriptors = max(self.most_descriptors, self.count_descriptors())
 
     def watch(self, storm: Connections, seconds: float) -> None:
         for _ in range(int(seconds / 0.5)):

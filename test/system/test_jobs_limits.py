@@ -6,6 +6,7 @@ import signal
 import time
 
 from cluster import SystemTest, time_limit, wait_for
+from ledger import full_only
 
 
 class TooMuch(SystemTest):
@@ -122,6 +123,24 @@ class TooMuch(SystemTest):
         logs = self.cluster.cli_bytes("logs", "last")
         self.assertEqual(logs.stdout, result.stdout)
         self.assertIn(b"dropped", logs.stderr)
+        if not self.cluster.sanitized():
+            self.assertLess(self.cluster.master.rss_bytes() - before, 32 << 20)
+
+    @full_only
+    @time_limit(300)
+    def test_10_gb_of_output_end_as_the_first_64_mib_of_it(self):
+        """As much as an endless loop prints in a minute: no disk and no memory fills up with it."""
+        before = self.cluster.master.rss_bytes()
+        job = self.cluster.submit("--", "sh", "-c", "head -c 10000000000 /dev/zero; exit 6")
+        self.cluster.wait_job(job, "failed", timeout=250)
+        self.assertEqual(self.cluster.task(job)["exit_code"], 6, "it was not stopped")
+        logs = self.cluster.cli_bytes("logs", job, timeout=60)
+        self.assertTrue((64 << 20) - (1 << 20) < len(logs.stdout) <= 64 << 20, len(logs.stdout))
+        self.assertFalse(logs.stdout.strip(b"\0"))
+        self.assertIn(b"dropped", logs.stderr)
+        on_disk = sum(file.lstat().st_size for file in self.cluster.folder.rglob("*")
+                      if file.is_file())
+        self.assertLess(on_disk, 256 << 20)
         if not self.cluster.sanitized():
             self.assertLess(self.cluster.master.rss_bytes() - before, 32 << 20)
 

@@ -201,21 +201,23 @@ class SickNode(SystemTest):
 
 
 class Power(SystemTest):
-    def test_reboot_drains_first(self):
-        done = self.cluster.folder / "rebooted"
+    def test_reboot_and_poweroff_drain_first(self):
         self.cluster.start_master()
-        config = self.cluster.folder / "node.cfg"
-        config.write_text(f"[slave]\nreboot_command = touch {done}\n")
-        self.cluster.start_worker("pi1", "--config", config)
-        self.cluster.wait_online("pi1")
-        go = self.cluster.folder / "go"
-        job = self.cluster.submit("--", "sh", "-c", f"while [ ! -e {go} ]; do sleep 0.1; done")
-        self.cluster.wait_job(job, "running")
-        self.cluster.cli_ok("node", "reboot", "pi1")
-        self.assertTrue(self.cluster.nodes()["pi1"]["draining"])
-        self.assertFalse(done.exists())
-        go.touch()
-        self.cluster.wait_job(job, "done")
-        wait_for(done.exists, 10, "the command was run")
+        for action, name in (("reboot", "pi1"), ("poweroff", "pi2")):
+            done = self.cluster.folder / f"done-{action}"
+            config = self.cluster.folder / f"{name}.cfg"
+            config.write_text(f"[slave]\n{action}_command = touch {done}\n")
+            self.cluster.start_worker(name, "--config", config)
+            self.cluster.wait_online(name)
+            go = self.cluster.folder / f"go-{action}"
+            job = self.cluster.submit("--where", f"name=={name}", "--", "sh", "-c",
+                                      f"while [ ! -e {go} ]; do sleep 0.1; done")
+            self.cluster.wait_job(job, "running")
+            self.cluster.cli_ok("node", action, name)
+            self.assertTrue(self.cluster.nodes()[name]["draining"])
+            self.assertFalse(done.exists())
+            go.touch()
+            self.cluster.wait_job(job, "done")
+            wait_for(done.exists, 10, "the command was run")
         self.assertEqual(self.cluster.cli("node", "explode", "pi1").returncode, 2)
         self.assertEqual(self.cluster.cli("node", "reboot", "nobody").returncode, 3)

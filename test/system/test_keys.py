@@ -160,6 +160,7 @@ class Removal(SystemTest):
         slave = self.cluster.start_slave("pi1")
         self.cluster.start_slave("pi2")
         self.cluster.wait_online("pi1", "pi2")
+        self.wait_log(slave, "joined")  # and has a key of its own
         self.cluster.cli_ok("remove", "pi1")
         self.assertNotEqual(self.cluster.state_of("pi1"), "online")
         self.wait_log(slave, "removed")

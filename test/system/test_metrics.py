@@ -62,7 +62,8 @@ class Prometheus(SystemTest):
         self.assertGreater(told["rpicluster_master_written_bytes_total"], 0)
         self.assertEqual(told['rpicluster_node_reconnects_total{node="pi1"}'], 0)
         self.assertLess(told['rpicluster_node_heartbeat_age_seconds{node="pi1"}'], 15)
-        for name in ("cpu_ratio", "memory_bytes", "memory_available_bytes", "swap_bytes"):
+        for name in ("cpu_ratio", "memory_bytes", "memory_available_bytes", "swap_bytes",
+                     "disk_bytes", "disk_free_bytes", "clock_set", "unwell"):
             self.assertIn(f'rpicluster_node_{name}{{node="pi1"}}', told)
         if not shutil.which("promtool"):
             self.skipTest("there is no promtool")

@@ -198,7 +198,7 @@ class Errors(PythonTest):
 
     def test_unknown_option(self):
         with self.assertRaises(TypeError):
-            rpicluster.Cluster(self.command, colour="red")
+            rpicluster.Cluster(self.transport, colour="red")
 
 
 class Ending(PythonTest):
@@ -241,6 +241,23 @@ class Ending(PythonTest):
         closing.join(20)
         self.assertEqual(futures[0].result(0), 0)
         self.assertRaises(concurrent.futures.CancelledError, futures[7].result)
+
+    @time_limit(120)
+    def test_shutdown_cancels_what_is_being_sent(self):
+        """Also calls of a job that has no number yet, whatever it comes in between."""
+        for pause in (0.0, 0.02, 0.05, 0.1, 0.2):
+            go = self.cluster.folder / f"go-{pause}"
+            cluster = self.executor(cpus=2)
+            futures = [cluster.submit(python_calls.wait_for_file, str(go), number)
+                       for number in range(8)]
+            time.sleep(pause)
+            closing = threading.Thread(target=cluster.shutdown, kwargs={"cancel_futures": True})
+            closing.start()
+            wait_for(lambda: all(future.cancelled() for future in futures[1:]), 20,
+                     "all are cancelled but one that may run")
+            go.touch()
+            closing.join(20)
+            self.assertFalse(closing.is_alive())
 
     def test_job_that_somebody_cancels(self):
         flag = self.cluster.folder / "begun"

@@ -31,9 +31,12 @@ class Matrix(SystemTest):
         return (None, own, "null", "http://evil.example", own + ".evil.example",
                 "https://localhost")
 
-    def ask(self, connection, method: str, path: str, host: str, origin: str | None) -> tuple:
+    def ask(self, connection, method: str, path: str, host: str, origin: str | None,
+            token: str = "") -> tuple:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         connection.putheader("Host", host)
+        if token:
+            connection.putheader("Authorization", f"Bearer {token}")
         if origin is not None:
             connection.putheader("Origin", origin)
         connection.endheaders()
@@ -65,6 +68,29 @@ class Matrix(SystemTest):
                     self.assert_gives_nothing_away(answer, case)
         self.assertEqual(asked, 18 * 6 * 9)
         self.assertEqual((self.cluster.cli_json("jobs"), sorted(self.cluster.nodes())), before)
+
+    def test_a_good_token_does_not_make_a_foreign_page_ours(self):
+        """The same where there is something to change, with a token that may do everything."""
+        token = self.cluster.cli_json("token", "create", "--role", "admin")["token"]
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        self.addCleanup(connection.close)
+        counts: dict = {}
+        for host, verdict in self.hosts().items():
+            for origin in self.origins():
+                own = origin in (None, f"http://{host.lower()}", f"https://{host.lower()}")
+                for method in METHODS:
+                    answer, body = self.ask(connection, method, "/api/v1/jobs", host, origin, token)
+                    case = (method, host, origin, answer.status, body[:100])
+                    expected = verdict
+                    if verdict == 200 and method == "POST":
+                        expected = 411 if own else 403  # only then its body is looked at
+                    elif verdict == 200 and method not in ("GET", "HEAD"):
+                        expected = 405
+                    self.assertEqual(answer.status, expected, case)
+                    self.assert_gives_nothing_away(answer, case)
+                    counts[expected] = counts.get(expected, 0) + 1
+        self.assertEqual(set(counts), {200, 400, 403, 405, 411, 421}, counts)
+        self.assertEqual(self.cluster.cli_json("jobs")["jobs"], [])
 
     def assert_gives_nothing_away(self, answer, case: tuple) -> None:
         """No other page may read it, frame it or have it run."""

@@ -222,6 +222,7 @@ class Elsewhere(SystemTest):
         self.cluster.start_master()
         self.web, self.port = self.cluster.start_webserver("web", "--web-bind", "0.0.0.0")
         self.cluster.wait_online("web")
+        self.wait_log(self.web, "joined")  # before that it cannot ask about tokens
         self.context = ssl.create_default_context()
         self.context.check_hostname = False
         self.context.verify_mode = ssl.CERT_NONE

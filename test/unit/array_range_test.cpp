@@ -7,7 +7,7 @@ using rpic::SyntaxError;
 
 namespace {
 
-std::string error(const char* text) {
+std::string range_error(const char* text) {
     try {
         ArrayRange::parse(text);
     } catch (const SyntaxError& e) {
@@ -55,17 +55,18 @@ TEST_CASE("array: every position has its index", "[array]") {
 
 TEST_CASE("array: what is wrong is said", "[array]") {
     const std::string grammar = " (FIRST-LAST[:STEP][%LIMIT], such as 1-100 or 0-90:10%4)";
-    CHECK(error("") == "the array \"\" lacks a number" + grammar);
-    CHECK(error("5-1") == "the array \"5-1\" ends before it begins" + grammar);
-    CHECK(error("-5") == "the array \"-5\" lacks a number" + grammar);
-    CHECK(error("1-") == "the array \"1-\" lacks the last index behind the -" + grammar);
-    CHECK(error("1-5:0").find("step 0") != std::string::npos);
-    CHECK(error("1-5%0").find("no task run at once") != std::string::npos);
-    CHECK(error("1-5,7").find("\",7\" is left") != std::string::npos);
-    CHECK(error("1-5x").find("\"x\" is left") != std::string::npos);
-    CHECK(error("1 - 5").find("is left") != std::string::npos);
-    CHECK(error("0-1000000").find("1000001 tasks, and 1000000 is the most") != std::string::npos);
-    CHECK(error("1-1000000000001").find("above 1000000000000") != std::string::npos);
-    CHECK(error("99999999999999999999").find("above") != std::string::npos);
-    CHECK(error("1-5:99999999999999999999").find("above") != std::string::npos);
+    CHECK(range_error("") == "the array \"\" lacks a number" + grammar);
+    CHECK(range_error("5-1") == "the array \"5-1\" ends before it begins" + grammar);
+    CHECK(range_error("-5") == "the array \"-5\" lacks a number" + grammar);
+    CHECK(range_error("1-") == "the array \"1-\" lacks the last index behind the -" + grammar);
+    CHECK(range_error("1-5:0").find("step 0") != std::string::npos);
+    CHECK(range_error("1-5%0").find("no task run at once") != std::string::npos);
+    CHECK(range_error("1-5,7").find("\",7\" is left") != std::string::npos);
+    CHECK(range_error("1-5x").find("\"x\" is left") != std::string::npos);
+    CHECK(range_error("1 - 5").find("is left") != std::string::npos);
+    CHECK(range_error("0-1000000").find("1000001 tasks, and 1000000 is the most") !=
+          std::string::npos);
+    CHECK(range_error("1-1000000000001").find("above 1000000000000") != std::string::npos);
+    CHECK(range_error("99999999999999999999").find("above") != std::string::npos);
+    CHECK(range_error("1-5:99999999999999999999").find("above") != std::string::npos);
 }

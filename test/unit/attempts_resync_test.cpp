@@ -10,11 +10,6 @@ namespace {
 
 using Phase = NodeAttempts::Phase;
 
-constexpr AttemptKey one{1, 1, 1};
-constexpr AttemptKey two{1, 2, 1};
-constexpr AttemptKey three{1, 3, 1};
-constexpr AttemptKey four{1, 4, 1};
-
 /// A node with two CPUs, a runner and an attempt in each state: one runs, two is prepared, three
 /// waits, four has ended with 5 bytes of output and was reported.
 AttemptsWorld with_four() {
@@ -205,6 +200,45 @@ TEST_CASE("large output and files go to the master before the report", "[attempt
         CHECK(world.join() == Lines{"resync 1.1.1r"});
         CHECK(world.resynced().empty());
         CHECK(world.collected(one, collected) == Lines{"report 1.1.1"});
+    }
+}
+
+TEST_CASE("a master that was restored from a backup gets files again", "[attempts]") {
+    AttemptsWorld world;
+    world.attached();
+    world.job.out = {"*.png"};
+    world.run(1);
+    NodeAttempts::Collected collected;
+    collected.files = "f11e5";
+    SECTION("that the one before had got") {
+        world.ended(world.exited(one));
+        REQUIRE(world.collected(one, collected) == Lines{"report 1.1.1"});
+        world.attempts.on_disconnected();
+        CHECK(world.master_restored() == Lines{"collect 1.1.1"});
+        CHECK(world.at(one).report.files.empty());
+        CHECK(world.join() == Lines{"resync 1.1.1r"});
+        CHECK(world.resynced().empty());
+        CHECK(world.collected(one, collected) == Lines{"report 1.1.1"});
+        CHECK(world.at(one).report.files == "f11e5");
+    }
+    SECTION("that were under way: some of them went to the one before") {
+        world.ended(world.exited(one));
+        world.attempts.on_disconnected();
+        CHECK(world.master_restored().empty());
+        CHECK(world.join() == Lines{"resync 1.1.1r"});
+        CHECK(world.resynced().empty());
+        CHECK(world.collected(one, collected) == Lines{"collect 1.1.1"});
+        CHECK(world.collected(one, collected) == Lines{"report 1.1.1"});
+    }
+    SECTION("but nothing of what runs, or has none") {
+        world.run(2);
+        auto failed = world.exited(two);
+        failed.report.outcome = "killed";
+        CHECK(world.ended(failed) == Lines{"report 1.2.1"});
+        world.attempts.on_disconnected();
+        CHECK(world.master_restored().empty());
+        CHECK(world.at(one).phase == Phase::running);
+        CHECK(world.at(two).phase == Phase::ended);
     }
 }
 

@@ -10,18 +10,6 @@ namespace {
 
 using Phase = NodeAttempts::Phase;
 
-constexpr AttemptKey one{1, 1, 1};
-constexpr AttemptKey two{1, 2, 1};
-constexpr AttemptKey three{1, 3, 1};
-
-/// A node with a runner on which task 1 runs.
-AttemptsWorld with_one_running(std::int64_t cpus = 2) {
-    AttemptsWorld world(cpus);
-    world.attached();
-    world.run(1);
-    return world;
-}
-
 }  // namespace
 
 TEST_CASE("stopping", "[attempts]") {

@@ -11,14 +11,9 @@ namespace {
 
 using Phase = NodeAttempts::Phase;
 
-constexpr AttemptKey one{1, 1, 1};
-constexpr AttemptKey two{1, 2, 1};
-constexpr AttemptKey three{1, 3, 1};
-constexpr AttemptKey four{1, 4, 1};
-
 /// One CPU. Task 1 was short, task 2 runs, tasks 3 and 4 wait with their folders ready.
-struct World : AttemptsWorld {
-    World() : AttemptsWorld(1) {
+struct SuccessorWorld : AttemptsWorld {
+    SuccessorWorld() : AttemptsWorld(1) {
         attached();
         run(1);
         orders(2, 4, true);
@@ -32,7 +27,7 @@ struct World : AttemptsWorld {
 }  // namespace
 
 TEST_CASE("a short task has a successor, which takes its slot", "[attempts]") {
-    World world;
+    SuccessorWorld world;
     CHECK(world.told == Lines{"report 1.1.1", "launch 1.2.1", "launch 1.3.1 after 1.2.1"});
     CHECK(world.at(three).phase == Phase::launching);
     CHECK(world.at(four).phase == Phase::waiting);
@@ -103,7 +98,7 @@ TEST_CASE("a successor starts in any slot that is free before", "[attempts]") {
 }
 
 TEST_CASE("a successor that ends before its time makes room for another", "[attempts]") {
-    World world;
+    SuccessorWorld world;
     CHECK(world.stop({three}) == Lines{"kill 1.3.1: cancelled"});
     auto seen = world.exited(three);
     seen.report.outcome = "killed";
@@ -115,14 +110,14 @@ TEST_CASE("a successor that ends before its time makes room for another", "[atte
 
 TEST_CASE("a successor is no longer given back, and waits as far as the master knows",
           "[attempts]") {
-    World world;
+    SuccessorWorld world;
     CHECK(world.stop({three, four}, true) == Lines{"remove folder 1.4.1", "retracted 1.4.1"});
     world.attempts.on_disconnected();
     CHECK(world.join() == Lines{"resync 1.1.1e 1.2.1r 1.3.1w"});
 }
 
 TEST_CASE("a successor survives the death of the runner, and of the one before it", "[attempts]") {
-    World world;
+    SuccessorWorld world;
     world.attempts.on_runner_gone();
     CHECK(world.attached() == Lines{"report 1.2.1", "launch 1.4.1 after 1.3.1"});
     CHECK(world.at(two).report.outcome == "runner");

@@ -13,6 +13,11 @@ namespace rpic::test {
 using namespace std::chrono_literals;
 using Lines = std::vector<std::string>;
 
+inline constexpr AttemptKey one{1, 1, 1};
+inline constexpr AttemptKey two{1, 2, 1};
+inline constexpr AttemptKey three{1, 3, 1};
+inline constexpr AttemptKey four{1, 4, 1};
+
 inline std::string words(const AttemptKey& key) {
     return std::to_string(key.job) + "." + std::to_string(key.task) + "." +
            std::to_string(key.attempt);
@@ -88,6 +93,9 @@ class AttemptsWorld {
 
     Lines join() {
         return happen([&](Effects& e) { attempts.on_joined(now, e); });
+    }
+    Lines master_restored() {
+        return happen([&](Effects& e) { attempts.on_master_restored(e); });
     }
     Lines resynced(const std::vector<std::pair<AttemptKey, std::string>>& verdicts = {},
                    bool more = false) {
@@ -194,5 +202,13 @@ class AttemptsWorld {
   private:
     Effects effects_;
 };
+
+/// A node with a runner on which task 1 runs.
+inline AttemptsWorld with_one_running(std::int64_t cpus = 2) {
+    AttemptsWorld world(cpus);
+    world.attached();
+    world.run(1);
+    return world;
+}
 
 }  // namespace rpic::test

@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 /// A folder to work in, a store, and a place outside that nothing may touch.
-struct World {
-    World() {
+struct Folders {
+    Folders() {
         fs::create_directory(work);
         test::write_text(outside / "secret", "secret");
     }
@@ -84,7 +84,7 @@ int mode_of(const fs::path& path) {
 
 TEST_CASE("files come with their modes, folders too, also without the right to write",
           "[beneath]") {
-    World world;
+    Folders world;
     world.place({world.file("run.sh", "echo", 0755), folder_entry("shut", 0555),
                  world.file("shut/in", "x", 0400), world.file("deep/er/file", "y"),
                  link_entry("deep/up", "../run.sh"), world.file("twice", "echo")});
@@ -104,7 +104,7 @@ TEST_CASE("files come with their modes, folders too, also without the right to w
 }
 
 TEST_CASE("nothing is written through links that were there", "[beneath]") {
-    World world;
+    Folders world;
     SECTION("a folder that is a link") {
         fs::create_directory_symlink(world.outside, world.work / "data");
         CHECK_THROWS_AS(world.place({world.file("data/secret", "changed")}), FileError);
@@ -130,7 +130,7 @@ TEST_CASE("nothing is written through links that were there", "[beneath]") {
 }
 
 TEST_CASE("a file of another size than announced does not stay", "[beneath]") {
-    World world;
+    Folders world;
     auto entry = world.file("file", "hello");
     entry.size = 6;
     CHECK_THROWS_AS(world.place({entry}), FileError);
@@ -138,7 +138,7 @@ TEST_CASE("a file of another size than announced does not stay", "[beneath]") {
 }
 
 TEST_CASE("what matches comes, what leads out does not", "[beneath]") {
-    World world;
+    Folders world;
     test::write_text(world.work / "a.png", "a");
     test::write_text(world.work / "b.txt", "b");
     test::write_text(world.work / "out/deep/c.png", "c");
@@ -159,7 +159,7 @@ TEST_CASE("what matches comes, what leads out does not", "[beneath]") {
 }
 
 TEST_CASE("files are opened without following anything", "[beneath]") {
-    World world;
+    Folders world;
     test::write_text(world.work / "in/file", "x");
     fs::create_symlink(world.outside / "secret", world.work / "link");
     fs::create_directory_symlink(world.outside, world.work / "folder");
@@ -176,7 +176,7 @@ TEST_CASE("files are opened without following anything", "[beneath]") {
 }
 
 TEST_CASE("whatever a task leaves is removed, and nothing else", "[beneath]") {
-    World world;
+    Folders world;
     test::write_text(world.work / "shut/file", "x");
     fs::create_directory_symlink(world.outside, world.work / "shut/linked");
     for (std::size_t i = 0; i < limits::file_step_entries + 10; ++i)
@@ -204,7 +204,7 @@ TEST_CASE("whatever a task leaves is removed, and nothing else", "[beneath]") {
 }
 
 TEST_CASE("what --in names is found, with its place", "[beneath]") {
-    World world;
+    Folders world;
     test::write_text(world.work / "data/a", "a");
     test::write_text(world.work / "data/sub/b", "b");
     fs::create_symlink("sub/b", world.work / "data/inside");

@@ -7,18 +7,6 @@
 using namespace rpic;
 using namespace rpic::test;
 
-namespace {
-
-/// A node that joined, has its key on disk, and whose connection is session 1.
-World with_one_node() {
-    World world;
-    REQUIRE(world.join(1, hello_of("pi", "board 1")) == "id1 pi +key");
-    world.key_stored(1);
-    return world;
-}
-
-}  // namespace
-
 TEST_CASE("a node joins and stores its key") {
     World world;
     auto hello = hello_of("pi", "board 1");
@@ -224,10 +212,73 @@ TEST_CASE("a board whose key never reached it gets another when it joins again")
     world.join(1, hello_of("pi", "board 1"));
     world.disconnected(1);
     CHECK(world.join(2, hello_of("pi", "board 1")) == "id1 pi +key");
-    CHECK(world.effects() == Lines{"forget key key1", "info: node pi is online: connected from a:1",
-                                   "save id1 pi unconfirmed"});
+    CHECK(world.effects() ==
+          Lines{"info: node pi is online: connected from a:1", "save id1 pi unconfirmed"});
     CHECK(world.saved().key_identity == "key2");
     CHECK(world.cluster.nodes().size() == 1);
+    // That it has stored this one makes the first nobody's.
+    world.key_stored(2);
+    CHECK(world.effects() == Lines{"forget key key1", "save id1 pi"});
+    CHECK(world.saved().offered_keys.empty());
+}
+
+TEST_CASE("a greeting that comes late does not cost a node the key that it has stored") {
+    World world;
+    auto hello = hello_of("pi", "board 1");
+    // The node gave up its first connection. Over the second one it got key1, and stored it; that
+    // it did so was lost.
+    REQUIRE(world.join(2, hello) == "id1 pi +key");
+    world.disconnected(2);
+    // Now the greeting of the first one arrives, of which the node will never see the answer.
+    REQUIRE(world.join(1, hello) == "id1 pi +key");
+    CHECK(world.saved().key_identity == "key2");
+    CHECK(world.saved().offered_keys == Lines{"key1"});
+    CHECK(world.rejoin("id1", 3, hello, "b:2", "key1") == "id1 pi");
+    CHECK(world.effects() == Lines{"forget key key2",
+                                   "close 1 replaced: this node connected again from b:2",
+                                   "save id1 pi"});
+    CHECK(world.saved().key_identity == "key1");
+    CHECK(world.saved().offered_keys.empty());
+    CHECK(world.saved().confirmed);
+    // Whoever still comes with the other one, as in a handshake that took long, is refused.
+    CHECK(world.rejoin("id1", 4, hello, "b:2", "key2") ==
+          "removed: this node has another key by now");
+    CHECK(world.effects().empty());
+    CHECK(world.node("pi").session == 3);
+}
+
+TEST_CASE("a node that confirms says which of its keys it has stored") {
+    World world;
+    auto hello = hello_of("pi", "board 1");
+    hello.boot_id = "first";
+    REQUIRE(world.join(1, hello) == "id1 pi +key");
+    hello.boot_id = "second";
+    REQUIRE(world.join(2, hello) == "id1 pi +key");
+    world.key_stored(1);  // of a connection that was replaced: its node will come with that key
+    CHECK(world.effects().empty());
+    world.key_stored(2);
+    CHECK(world.effects() == Lines{"forget key key1", "save id1 pi"});
+    CHECK(world.saved().key_identity == "key2");
+}
+
+TEST_CASE("keys that a node never confirms are kept within bounds") {
+    World world;
+    const auto hello = hello_of("pi", "board 1");
+    SessionId session = 0;
+    for (std::size_t i = 0; i < limits::offered_keys; ++i) {
+        REQUIRE(world.join(++session, hello) == "id1 pi +key");
+        for (const auto& line : world.effects()) CHECK(line.find("forget") == std::string::npos);
+        world.disconnected(session);
+    }
+    REQUIRE(world.join(++session, hello) == "id1 pi +key");
+    CHECK(world.effects().front() == "forget key key1");
+    CHECK(world.saved().offered_keys.size() == limits::offered_keys - 1);
+    CHECK(world.saved().offered_keys.front() == "key2");
+    world.disconnected(session);
+    CHECK(world.rejoin("id1", ++session, hello, "b:2", "key1") ==
+          "removed: this node has another key by now");
+    CHECK(world.rejoin("id1", ++session, hello, "b:2", "key2") == "id1 pi");
+    CHECK(world.saved().offered_keys.empty());
 }
 
 TEST_CASE("only an abandoned join of the same board and wish is taken up again") {
@@ -244,10 +295,13 @@ TEST_CASE("only an abandoned join of the same board and wish is taken up again")
         CHECK(world.join(2, hello_of("po", "board 1")) == "id2 po +key");
         CHECK(world.cluster.nodes().size() == 2);
     }
-    SECTION("confirmed") {
-        auto world = with_one_node();
+    SECTION("another role") {
+        World world;
+        world.join(1, hello_of("pi", "board 1"));
         world.disconnected(1);
-        CHECK(world.join(2, hello_of("pi", "board 1")) == "id2 pi-2 +key");
+        auto hello = hello_of("pi", "board 1");
+        hello.role = "webserver";
+        CHECK(world.join(2, hello) == "id2 pi-2 +key");
     }
     SECTION("still connected") {
         World world;
@@ -259,8 +313,98 @@ TEST_CASE("only an abandoned join of the same board and wish is taken up again")
         world.join(2, hello_of("pi", "board 2"));
         world.disconnected(2);
         CHECK(world.join(3, hello_of("pi", "board 2")) == "id2 pi-2 +key");
-        CHECK(world.effects().front() == "forget key key2");
+        CHECK(world.saved().offered_keys == Lines{"key2"});
     }
+}
+
+TEST_CASE("a board whose card was written anew is the node that it was") {
+    auto world = with_one_node();
+    world.cluster.set_draining("id1", true, world.scratch);
+    world.disconnected(1);
+    world.now += limits::lost_after;
+    world.tick();
+    REQUIRE(world.state("pi") == "lost");
+    CHECK(world.join(2, hello_of("pi", "board 1"), "b:2") == "id1 pi +key");
+    CHECK(world.effects() ==
+          Lines{"warn: node pi joins anew from the same board (a card that was written anew?): its "
+                "earlier key is worthless now",
+                "forget key key1", "info: node pi is online: connected from b:2",
+                "save id1 pi unconfirmed"});
+    CHECK(world.happened() == Lines{"node_reimaged pi", "node_online pi"});
+    CHECK(world.saved().key_identity == "key2");
+    CHECK(world.saved().draining);
+    CHECK(world.cluster.nodes().size() == 1);
+    world.key_stored(2);
+    CHECK(world.node("pi").record.confirmed);
+}
+
+TEST_CASE("a board that joins anew before its old link is known to be dead") {
+    auto world = with_one_node();
+    auto hello = hello_of("pi", "board 1");
+    SECTION("after a boot: what is left of the link is of the boot before") {
+        hello.boot_id = "another boot";
+        CHECK(world.join(2, hello) == "id1 pi +key");
+        CHECK(world.node("pi").session == 2);
+    }
+    SECTION("in the same boot: it may be another container of this board") {
+        CHECK(world.join(2, hello) == "id2 pi-2 +key");
+        CHECK(world.node("pi").session == 1);
+    }
+}
+
+TEST_CASE("a board without anything that tells it from others is a new node each time it joins") {
+    World world;
+    world.join(1, hello_of("pi", ""));
+    world.key_stored(1);
+    world.disconnected(1);
+    CHECK(world.join(2, hello_of("pi", "")) == "id2 pi-2 +key");
+}
+
+TEST_CASE("a plain peer's name is nobody's earlier self") {
+    World world;
+    world.plain(1, "10.0.0.9:1");
+    world.plain_details(1, "pi");
+    world.disconnected(1);
+    auto hello = hello_of("pi", "");
+    hello.role = "basic";
+    CHECK(world.join(2, hello) == "id2 pi-2 +key");
+}
+
+TEST_CASE("two containers of one board are two nodes, also under one name") {
+    World world;
+    CHECK(world.join(1, hello_of("box", "board 1")) == "id1 box +key");
+    world.key_stored(1);
+    CHECK(world.join(2, hello_of("box", "board 1")) == "id2 box-2 +key");
+    world.key_stored(2);
+    // Each comes back as itself, whoever is there at that moment.
+    world.disconnected(1);
+    world.disconnected(2);
+    CHECK(world.rejoin("id2", 3, hello_of("box", "board 1")) == "id2 box-2");
+    CHECK(world.rejoin("id1", 4, hello_of("box", "board 1")) == "id1 box");
+    // With names of their own they stay apart even when both forget their keys.
+    CHECK(world.join(5, hello_of("crate", "board 1")) == "id5 crate +key");
+    world.disconnected(4);
+    world.disconnected(5);
+    CHECK(world.join(6, hello_of("crate", "board 1")) == "id5 crate +key");
+    CHECK(world.join(7, hello_of("box", "board 1")) == "id1 box +key");
+}
+
+TEST_CASE("a node at another address is the same node") {
+    auto world = with_one_node();
+    CHECK(world.rejoin("id1", 2, hello_of("pi", "board 1"), "10.0.0.77:5") == "id1 pi");
+    CHECK(world.node("pi").address == "10.0.0.77:5");
+    CHECK(world.effects() == Lines{"close 1 replaced: this node connected again from 10.0.0.77:5"});
+    CHECK(world.cluster.nodes().size() == 1);
+}
+
+TEST_CASE("a copied card is told to people, with the name of the original") {
+    auto world = with_one_node();
+    world.rejoin("id1", 2, hello_of("pi", "board 2"));
+    CHECK(world.happened() == Lines{"node_clone pi", "node_online pi-2"});
+    // Both live on, each with a key of its own.
+    world.key_stored(2);
+    CHECK(world.rejoin("id2", 3, hello_of("pi", "board 2")) == "id2 pi-2");
+    CHECK(world.rejoin("id1", 4, hello_of("pi", "board 1")) == "id1 pi");
 }
 
 TEST_CASE("a node that wishes for another name gets it") {

@@ -9,13 +9,6 @@ using namespace rpic::test;
 
 namespace {
 
-World with_one_node() {
-    World world;
-    REQUIRE(world.join(1, hello_of("pi", "board 1")) == "id1 pi +key");
-    world.key_stored(1);
-    return world;
-}
-
 NodeRecord stored(const std::string& id, const std::string& name) {
     NodeRecord record;
     record.id = id;
@@ -213,7 +206,11 @@ TEST_CASE("an abandoned join is still known after a master start") {
     record.confirmed = false;
     world.cluster.restore(record);
     CHECK(world.join(1, hello_of("pi", "board of pi")) == "a pi +key");
-    CHECK(world.effects().front() == "forget key key of pi");
+    CHECK(world.saved().offered_keys == Lines{"key of pi"});
+    // The key of before the start counts, too.
+    world.disconnected(1);
+    CHECK(world.rejoin("a", 2, hello_of("pi", "board of pi"), "b:2", "key of pi") == "a pi");
+    CHECK(world.effects().front() == "forget key key1");
 }
 
 TEST_CASE("a node is removed by name and by id") {
@@ -239,6 +236,18 @@ TEST_CASE("a node is removed by name and by id") {
     CHECK(world.effects() == Lines{"forget id2 key2", "info: node po was removed"});
     CHECK_FALSE(world.remove("id2"));
     CHECK(world.cluster.nodes().empty());
+}
+
+TEST_CASE("with a node all keys that it was given are gone") {
+    World world;
+    for (SessionId session = 1; session <= 3; ++session) {
+        world.join(session, hello_of("pi", "board"));
+        world.disconnected(session);
+    }
+    CHECK(world.remove("pi"));
+    CHECK(world.effects().front() == "forget id1 key1 key2 key3");
+    CHECK(world.rejoin("id1", 4, hello_of("pi", "board"), "b:2", "key2") ==
+          "removed: this node was removed");
 }
 
 TEST_CASE("a node that calls itself by the id of another does not stand in for it") {
@@ -340,17 +349,9 @@ TEST_CASE("vitals that cannot be are not believed") {
         CHECK_FALSE(told([=](Vitals& vitals) { vitals.load_1m = value; }).load_1m.has_value());
     CHECK_FALSE(told([](Vitals& vitals) { vitals.ram_available_bytes = -1; }).ram_available_bytes);
     CHECK(told([](Vitals& vitals) { vitals.throttled = true; }).throttled == true);
-}
-
-TEST_CASE("what is wrong with a machine, in words") {
-    Vitals vitals;
-    CHECK(unwell_reasons(vitals).empty());
-    vitals.undervoltage = vitals.throttled = false;
-    vitals.temperature_c = limits::hot_celsius - 0.01;
-    CHECK(unwell_reasons(vitals).empty());
-    vitals.undervoltage = vitals.throttled = true;
-    vitals.temperature_c = 84.6;
-    CHECK(unwell_reasons(vitals) ==
-          Lines{"under-voltage: the power supply or its cable is too weak",
-                "throttled by its firmware", "hot: 85 C"});
+    CHECK_FALSE(told([](Vitals& vitals) { vitals.disk_free_bytes = -5; }).disk_free_bytes);
+    CHECK_FALSE(told([](Vitals& vitals) { vitals.pressure_io = 100.5; }).pressure_io.has_value());
+    CHECK(told([](Vitals& vitals) { vitals.pressure_io = 99.5; }).pressure_io == 99.5);
+    CHECK(told([](Vitals& vitals) { vitals.network = std::string(1000, 'x'); }).network.size() <=
+          limits::text_chars + 3);
 }

@@ -32,8 +32,11 @@ inline std::string words(const Effect& effect) {
     if (const auto* save = std::get_if<SaveNode>(&effect))
         return "save " + save->record->id + " " + save->record->name +
                (save->record->confirmed ? "" : " unconfirmed");
-    if (const auto* gone = std::get_if<ForgetNode>(&effect))
-        return "forget " + gone->id + " " + gone->key_identity;
+    if (const auto* gone = std::get_if<ForgetNode>(&effect)) {
+        auto line = "forget " + gone->id;
+        for (const auto& identity : gone->key_identities) line += " " + identity;
+        return line;
+    }
     if (const auto* key = std::get_if<ForgetKey>(&effect)) return "forget key " + key->key_identity;
     if (const auto* close = std::get_if<CloseSession>(&effect))
         return "close " + std::to_string(close->session) + " " + close->code + ": " + close->reason;
@@ -48,13 +51,15 @@ class World {
     /// A node with the join key; the result is what it was told, "ID NAME" or "CODE: REASON", with
     /// " +key" if a key is made for it.
     std::string join(SessionId session, const Hello& hello, const std::string& address = "a:1") {
-        return hello_with("", session, hello, address);
+        return hello_with({}, session, hello, address);
     }
 
-    /// The same with the key of node `id`.
+    /// The same with the key of node `id`, or with `key`, one of those that it was given.
     std::string rejoin(const std::string& id, SessionId session, const Hello& hello,
-                       const std::string& address = "a:1") {
-        return hello_with(id, session, hello, address);
+                       const std::string& address = "a:1", std::string key = "") {
+        const auto* known = cluster.find(id);
+        if (key.empty() && known != nullptr) key = known->record.key_identity;
+        return hello_with({id, key}, session, hello, address);
     }
 
     std::string plain(SessionId session, const std::string& address) {
@@ -80,7 +85,7 @@ class World {
     }
     void vitals(SessionId session, const Vitals& vitals) {
         effects_.clear();
-        cluster.on_vitals(session, vitals);
+        cluster.on_vitals(now, session, vitals, effects_);
     }
     void disconnected(SessionId session, const std::string& reason = "gone") {
         effects_.clear();
@@ -132,15 +137,16 @@ class World {
     }
 
     Instant now{1000s};
+    Effects scratch;  // of what no test looks at
     Cluster cluster{{limits::suspect_after, limits::lost_after, limits::lost_after_master_start},
                     Instant{1000s}};
 
   private:
-    std::string hello_with(const std::string& id, SessionId session, const Hello& hello,
+    std::string hello_with(const Cluster::KeyUsed& used, SessionId session, const Hello& hello,
                            const std::string& address) {
         effects_.clear();
         const auto number = std::to_string(++fresh_);
-        return told(cluster.on_hello(now, session, id, hello, address,
+        return told(cluster.on_hello(now, session, used, hello, address,
                                      {"id" + number, "key" + number}, effects_));
     }
 
@@ -154,5 +160,13 @@ class World {
     Effects effects_;
     int fresh_ = 0;
 };
+
+/// A node that joined, has its key on disk, and whose connection is session 1.
+inline World with_one_node() {
+    World world;
+    REQUIRE(world.join(1, hello_of("pi", "board 1")) == "id1 pi +key");
+    world.key_stored(1);
+    return world;
+}
 
 }  // namespace rpic::test

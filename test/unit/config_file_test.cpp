@@ -1,9 +1,12 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/errors.hpp"
@@ -130,7 +133,69 @@ TEST_CASE("the file that is read is the one of --config") {
             asked.push_back(path);
             return "";
         });
-    CHECK(asked == Strings{"b", "/etc/rpicluster/rpicluster.cfg"});
+    // One on the boot partition is enough.
+    CHECK(asked == Strings{"b", "/boot/firmware/rpicluster.cfg", "/etc/rpicluster/rpicluster.cfg"});
+}
+
+TEST_CASE("a card that was prepared on a PC") {
+    std::map<std::string, std::string> files;
+    std::map<std::string, std::string> environment;
+    Strings arguments;
+    const auto load_all = [&] {
+        return load_settings(
+            Program::slave, arguments,
+            [&](const std::string& name) {
+                const auto found = environment.find(name);
+                return found == environment.end() ? nullptr : found->second.c_str();
+            },
+            [&](const std::string& path) {
+                const auto found = files.find(path);
+                return found == files.end() ? std::nullopt : std::optional(found->second);
+            });
+    };
+    // As an editor of a PC leaves it.
+    files["/boot/firmware/rpicluster.cfg"] =
+        "\xEF\xBB\xBF; for the attic\r\n[slave]\r\njoin_key = 7KQ2M-ABCDE\r\nname: attic\r\n";
+    CHECK(load_all().text("join_key") == "7KQ2M-ABCDE");
+    CHECK(load_all().text("name") == "attic");
+    SECTION("the file of the system wins, the environment over that, a flag over all") {
+        files["/etc/rpicluster/rpicluster.cfg"] = "[slave]\nname = system\n";
+        CHECK(load_all().text("name") == "system");
+        CHECK(load_all().text("join_key") == "7KQ2M-ABCDE");
+        environment["RPICLUSTER_SLAVE_NAME"] = "variable";
+        CHECK(load_all().text("name") == "variable");
+        arguments = {"--name", "flag"};
+        CHECK(load_all().text("name") == "flag");
+    }
+    SECTION("a file that is named is the only one") {
+        files["mine"] = "[slave]\nrole = basic\n";
+        arguments = {"--config", "mine"};
+        CHECK(load_all().text("name").empty());
+        CHECK(load_all().text("role") == "basic");
+    }
+    SECTION("the first of several places") {
+        files["/boot/rpicluster.cfg"] = "[slave]\nname = older\nrole = basic\n";
+        CHECK(load_all().text("name") == "attic");
+        CHECK(load_all().text("role") == "worker");
+    }
+    SECTION("an ending that the PC does not show") {
+        files["/boot/rpicluster.cfg.txt"] =
+            std::exchange(files["/boot/firmware/rpicluster.cfg"], {});
+        files.erase("/boot/firmware/rpicluster.cfg");
+        CHECK(load_all().text("name") == "attic");
+    }
+    SECTION("a mistake names its file and line, those of both files") {
+        files["/boot/firmware/rpicluster.cfg"] = "[slave]\nheartbeat = often\n";
+        CHECK_THROWS_WITH(load_all(), Catch::Contains("/boot/firmware/rpicluster.cfg line 2"));
+        files["/boot/firmware/rpicluster.cfg"] = "[slave]\nnam = a\n";
+        files["/etc/rpicluster/rpicluster.cfg"] = "[slave]\nrol = b\n";
+        CHECK(load_all().warnings.size() == 2);
+    }
+    SECTION("in an encoding that is none of ours") {
+        files["/boot/firmware/rpicluster.cfg"] = std::string("\xFF\xFE[\0s\0", 6);
+        CHECK_THROWS_WITH(load_all(),
+                          "/boot/firmware/rpicluster.cfg line 1: is UTF-16; save it as UTF-8");
+    }
 }
 
 TEST_CASE("unknown keys are warnings with the nearest known key") {
@@ -177,9 +242,10 @@ TEST_CASE("the file in etc/ documents every key and loads with each of them enab
         CHECK(load(program, original.str()).warnings.empty());
         CHECK(load(program, enabled).warnings.empty());
     }
-    // --ensure, --restore and --rejoin are for one start, not for a file.
+    // --ensure, --health, --restore and --rejoin are for one start, not for a file.
     for (const auto& setting : all_settings())
-        if (setting.key != "ensure"s && setting.key != "rejoin"s && setting.key != "restore"s) {
+        if (setting.key != "ensure"s && setting.key != "health"s && setting.key != "rejoin"s &&
+            setting.key != "restore"s) {
             INFO(setting.section << " " << setting.key);
             CHECK(documented.contains(setting.section + " "s + setting.key));
         }

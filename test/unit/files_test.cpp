@@ -53,7 +53,7 @@ void put(const fs::path& path, std::string_view text) {
 }
 
 template <class Function>
-std::string complaint(Function function) {
+std::string refusal_of(Function function) {
     try {
         function();
     } catch (const ConfigError& error) {
@@ -73,7 +73,7 @@ std::string complaint_of_nobody(Function function) {
     if (child == 0) {
         constexpr uid_t nobody = 65534;
         const bool changed = ::geteuid() != 0 || ::setuid(nobody) == 0;
-        const auto text = changed ? complaint(function) : "cannot change the user"s;
+        const auto text = changed ? refusal_of(function) : "cannot change the user"s;
         const bool told = ::write(ends[1], text.data(), text.size()) >= 0;
         ::_exit(told ? 0 : 1);
     }
@@ -98,11 +98,11 @@ TEST_CASE("reading a file with a bound") {
     put(file, "1234567890");
     CHECK_FALSE(read_file_if_there(file / "below", 10).has_value());
     CHECK(read_file_if_there(file, 10) == "1234567890");
-    CHECK(complaint([&] { read_file_if_there(file, 9); }) ==
+    CHECK(refusal_of([&] { read_file_if_there(file, 9); }) ==
           file.string() + " is larger than 9: surely not the file that is meant");
-    CHECK(complaint([&] { read_file_if_there(scratch.path, 10); }) ==
+    CHECK(refusal_of([&] { read_file_if_there(scratch.path, 10); }) ==
           "cannot read " + scratch.path.string() + ": Is a directory");
-    CHECK(complaint([] { read_file_if_there("/dev/zero", 4096); }) ==
+    CHECK(refusal_of([] { read_file_if_there("/dev/zero", 4096); }) ==
           "/dev/zero is larger than 4.0K: surely not the file that is meant");
     put(file, "");
     CHECK(read_file_if_there(file, 0) == "");
@@ -153,11 +153,11 @@ TEST_CASE("what a crash or somebody else left in the way of a secret does no har
 
 TEST_CASE("a secret that cannot be written says why and leaves nothing") {
     const Scratch scratch;
-    CHECK(complaint([&] { write_secret(scratch.path / "no" / "key", "x"); }) ==
+    CHECK(refusal_of([&] { write_secret(scratch.path / "no" / "key", "x"); }) ==
           "cannot write " + (scratch.path / "no" / "key.new").string() +
               ": No such file or directory");
     fs::create_directories(scratch.path / "key" / "full");
-    CHECK(complaint([&] { write_secret(scratch.path / "key", "x"); }) ==
+    CHECK(refusal_of([&] { write_secret(scratch.path / "key", "x"); }) ==
           "cannot write " + (scratch.path / "key").string() + ": Is a directory");
     CHECK(scratch.entries() == 1);
 }
@@ -166,7 +166,7 @@ TEST_CASE("a secret beside the program is written too") {
     const Scratch scratch;
     const auto before = fs::current_path();
     fs::current_path(scratch.path);
-    const auto said = complaint([] { write_secret("key", "x"); });
+    const auto said = refusal_of([] { write_secret("key", "x"); });
     fs::current_path(before);
     CHECK(said.empty());
     CHECK(contents(scratch.path / "key") == "x");
@@ -202,11 +202,11 @@ TEST_CASE("a folder that cannot be made or used says why") {
         "cannot write into the state directory (choose another with "
         "--state-dir) "s;
     const auto cannot_make = "cannot make the state directory (choose another with --state-dir) "s;
-    CHECK(complaint([&] { make_private_folder(file); }) ==
+    CHECK(refusal_of([&] { make_private_folder(file); }) ==
           cannot_use + file.string() + ": File exists");
-    CHECK(complaint([&] { make_private_folder(file / "below"); }) ==
+    CHECK(refusal_of([&] { make_private_folder(file / "below"); }) ==
           cannot_make + (file / "below").string() + ": Not a directory");
-    CHECK(complaint([&] { make_private_folder(file / "far" / "below"); }) ==
+    CHECK(refusal_of([&] { make_private_folder(file / "far" / "below"); }) ==
           cannot_make + (file / "far" / "below").string() + ": Not a directory");
     CHECK(contents(file) == "text");
 }
@@ -236,7 +236,7 @@ TEST_CASE("a lock has one holder, whose process id is known") {
     const auto me = std::to_string(::getpid());
     {
         const FolderLock lock(scratch.path, "a master");
-        CHECK(complaint([&] { FolderLock(scratch.path, "a slave"); }) ==
+        CHECK(refusal_of([&] { FolderLock(scratch.path, "a slave"); }) ==
               "a slave runs already in " + scratch.path.string() + " (process " + me +
                   "): stop it or choose another --state-dir");
         // The refusal neither took the lock away nor forgot the owner.
@@ -266,7 +266,7 @@ TEST_CASE("the kernel drops a lock with its holder") {
     if (child == 0) {
         ::close(end[1]);
         char byte = 'x';
-        complaint([&] {
+        refusal_of([&] {
             const FolderLock lock(scratch.path, "a master");
             if (::write(ready[1], &byte, 1) != 1 || ::read(end[0], &byte, 1) != 0) ::_exit(2);
             ::_exit(0);  // without giving the lock back

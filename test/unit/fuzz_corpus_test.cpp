@@ -11,10 +11,10 @@ using namespace rpic::fuzz;
 namespace {
 
 const std::map<std::string, void (*)(std::string_view)> targets = {
-    {"config", fuzz_config},     {"frame", fuzz_frame}, {"http", fuzz_http},
-    {"job_file", fuzz_job_file}, {"lines", fuzz_lines}, {"manifest", fuzz_manifest},
-    {"message", fuzz_message},   {"spool", fuzz_spool}, {"store", fuzz_store},
-    {"where", fuzz_where},       {"words", fuzz_words}};
+    {"config", fuzz_config},     {"discovery", fuzz_discovery}, {"frame", fuzz_frame},
+    {"http", fuzz_http},         {"job_file", fuzz_job_file},   {"lines", fuzz_lines},
+    {"manifest", fuzz_manifest}, {"message", fuzz_message},     {"spool", fuzz_spool},
+    {"store", fuzz_store},       {"where", fuzz_where},         {"words", fuzz_words}};
 
 }  // namespace
 

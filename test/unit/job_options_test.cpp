@@ -89,6 +89,22 @@ TEST_CASE("the first word that is no option begins the command", "[cli]") {
     CHECK(submit({"echo", "-o", "json"}).spec.command == Words{"echo", "-o", "json"});
 }
 
+TEST_CASE("files of several architectures may stand behind one --in-arch", "[cli]") {
+    using Files = std::map<std::string, std::string>;
+    const Files files{{"amd64", "a"}, {"arm64", "b"}, {"armhf", "c=d"}};
+    const Words words{"--in-arch", "amd64=a", "arm64=b", "armhf=c=d", "--cpus", "2", "./x", "y=z"};
+    CHECK(submit(words).in_arch == files);
+    CHECK(submit(words).spec.command == Words{"./x", "y=z"});
+    CHECK(submit({"--in-arch=amd64=a", "arm64=b", "--in-arch", "armhf=c=d", "--", "x"}).in_arch ==
+          files);
+    // What is no architecture begins the command.
+    CHECK(submit({"--in-arch", "vax=a", "FOO=1", "x"}).spec.command == Words{"FOO=1", "x"});
+    CHECK(submit({"--in-arch", "arm64=a", "--", "armel=b"}).spec.command == Words{"armel=b"});
+    CHECK_THROWS_AS(submit({"--in-arch", "arm64=a", "armel=", "x"}), UsageError);
+    CHECK(own_words(StartVerb::map, {"c", "--in-arch", "arm64=a", "armel=b", ":::", "armhf=x"}) ==
+          std::vector<bool>{false, true, true, true, false, false});
+}
+
 TEST_CASE("own words are those before the command", "[cli]") {
     using Own = std::vector<bool>;
     CHECK(own_words(StartVerb::run, {"-o", "json", "ls", "-o", "x"}) ==

@@ -32,8 +32,10 @@ void RandomWorld::connect(Board& board) {
     hello.machine.cpu_cores = hello.cpus = board.cpus;
     hello.machine.ram_bytes = hello.memory_bytes = std::int64_t{1} << 30;
     Effects effects;
-    cluster_->on_hello(now_, board.session, nodes_.contains(board.id) ? board.id : "", hello, "a:1",
-                       {board.id, "key " + board.id}, effects);
+    const auto key = "key " + board.id;
+    Cluster::KeyUsed used;
+    if (nodes_.contains(board.id)) used = {board.id, key};
+    cluster_->on_hello(now_, board.session, used, hello, "a:1", {board.id, key}, effects);
     // The connection that this one replaces is not the board's any more.
     apply(std::move(effects));
     if (chance(10)) return;  // it has not said yet what it has

@@ -447,7 +447,7 @@ void RandomWorld::look(const Job& job) const {
     must(counted == job.status.size, name + " counts its tasks wrongly");
     const bool at_limit = job.status.task_limit > 0 && live >= job.status.task_limit;
     const bool ready = !job.status.held && !job.status.cancelled && job.waits_for == 0 &&
-                       !at_limit && job.has_waiting();
+                       !at_limit && !job.rests_until && job.has_waiting();
     must(ready == job.in_queue, name + (ready ? " is in no queue" : " is in a queue"));
 }
 

@@ -96,8 +96,10 @@ class JobsWorld {
         hello.resources["gpu"] = 1;
         const bool known = cluster.find(name) != nullptr;
         effects_.clear();
-        cluster.on_hello(at(), session, known ? name : "", hello, "a:1", {name, "key " + name},
-                         effects_);
+        const std::string key = "key " + name;
+        Cluster::KeyUsed used;
+        if (known) used = {name, key};
+        cluster.on_hello(at(), session, used, hello, "a:1", {name, key}, effects_);
     }
 
     std::vector<std::string> resync(SessionId session, const std::vector<AttemptState>& has) {

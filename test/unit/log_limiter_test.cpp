@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const Instant start{5s};
+const Instant began{5s};
 
 /// "written (n)" or "left out", to compare at a glance.
 std::string verdict(PeerLogLimiter& limiter, std::string_view message_class,
@@ -28,29 +28,29 @@ std::string address(int number) {
 
 TEST_CASE("one line at once, then one a minute that says how many were left out") {
     PeerLogLimiter limiter;
-    CHECK(verdict(limiter, "noise", "10.0.0.1:1", start) == "written (0)");
+    CHECK(verdict(limiter, "noise", "10.0.0.1:1", began) == "written (0)");
     for (int i = 0; i < 1000; ++i)
-        CHECK(verdict(limiter, "noise", "10.0.0.1:" + std::to_string(i + 2), start + i * 59ms) ==
+        CHECK(verdict(limiter, "noise", "10.0.0.1:" + std::to_string(i + 2), began + i * 59ms) ==
               "left out");
-    CHECK(verdict(limiter, "noise", "10.0.0.1:1", start + 60s - 1ns) == "left out");
-    CHECK(verdict(limiter, "noise", "10.0.0.1:1", start + 60s) == "written (1001)");
-    CHECK(verdict(limiter, "noise", "10.0.0.1:1", start + 61s) == "left out");
-    CHECK(verdict(limiter, "noise", "10.0.0.1:1", start + 120s) == "written (1)");
-    CHECK(verdict(limiter, "noise", "10.0.0.1:1", start + 1h) == "written (0)");
+    CHECK(verdict(limiter, "noise", "10.0.0.1:1", began + 60s - 1ns) == "left out");
+    CHECK(verdict(limiter, "noise", "10.0.0.1:1", began + 60s) == "written (1001)");
+    CHECK(verdict(limiter, "noise", "10.0.0.1:1", began + 61s) == "left out");
+    CHECK(verdict(limiter, "noise", "10.0.0.1:1", began + 120s) == "written (1)");
+    CHECK(verdict(limiter, "noise", "10.0.0.1:1", began + 1h) == "written (0)");
 }
 
 TEST_CASE("classes and addresses are counted apart, ports are not") {
     PeerLogLimiter limiter;
-    CHECK(verdict(limiter, "noise", "10.0.0.1:1", start) == "written (0)");
-    CHECK(verdict(limiter, "key", "10.0.0.1:1", start) == "written (0)");
-    CHECK(verdict(limiter, "noise", "10.0.0.2:1", start) == "written (0)");
-    CHECK(verdict(limiter, "noise", "10.0.0.1:2", start) == "left out");
-    CHECK(verdict(limiter, "noise", "10.0.0.1", start) == "left out");
-    CHECK(verdict(limiter, "noise", "[fe80::1]:1", start) == "written (0)");
-    CHECK(verdict(limiter, "noise", "[fe80::1]:2", start) == "left out");
-    CHECK(verdict(limiter, "noise", "fe80::1", start) == "left out");
-    CHECK(verdict(limiter, "noise", "", start) == "written (0)");
-    CHECK(verdict(limiter, "noise", "", start) == "left out");
+    CHECK(verdict(limiter, "noise", "10.0.0.1:1", began) == "written (0)");
+    CHECK(verdict(limiter, "key", "10.0.0.1:1", began) == "written (0)");
+    CHECK(verdict(limiter, "noise", "10.0.0.2:1", began) == "written (0)");
+    CHECK(verdict(limiter, "noise", "10.0.0.1:2", began) == "left out");
+    CHECK(verdict(limiter, "noise", "10.0.0.1", began) == "left out");
+    CHECK(verdict(limiter, "noise", "[fe80::1]:1", began) == "written (0)");
+    CHECK(verdict(limiter, "noise", "[fe80::1]:2", began) == "left out");
+    CHECK(verdict(limiter, "noise", "fe80::1", began) == "left out");
+    CHECK(verdict(limiter, "noise", "", began) == "written (0)");
+    CHECK(verdict(limiter, "noise", "", began) == "left out");
 }
 
 TEST_CASE("the first lines are written when the clock is at zero too") {
@@ -74,11 +74,11 @@ TEST_CASE("a hundred thousand addresses write a bounded number of lines") {
     };
     // Those with an entry of their own, and one line for all the others together.
     const std::uint64_t bound = limits::peer_log_entries + 1;
-    CHECK(lines(start) == std::pair<std::uint64_t, std::uint64_t>(bound, 0));
-    CHECK(lines(start + 30s) == std::pair<std::uint64_t, std::uint64_t>(0, 0));
+    CHECK(lines(began) == std::pair<std::uint64_t, std::uint64_t>(bound, 0));
+    CHECK(lines(began + 30s) == std::pair<std::uint64_t, std::uint64_t>(0, 0));
     // What was left out is told by the next lines: of the first round all but `bound`, the whole
     // second round, and of the third what came before each line.
-    const auto [written, left_out] = lines(start + 61s);
+    const auto [written, left_out] = lines(began + 61s);
     CHECK(written == bound);
     CHECK(left_out == addresses - bound + addresses);
 }
@@ -86,23 +86,23 @@ TEST_CASE("a hundred thousand addresses write a bounded number of lines") {
 TEST_CASE("the shared entry is one a class") {
     PeerLogLimiter limiter;
     for (std::size_t i = 0; i < limits::peer_log_entries; ++i)
-        limiter.decide("noise", address(static_cast<int>(i)), start);
-    CHECK(verdict(limiter, "noise", "192.168.0.1", start) == "written (0)");
-    CHECK(verdict(limiter, "noise", "192.168.0.2", start) == "left out");
-    CHECK(verdict(limiter, "key", "192.168.0.1", start) == "written (0)");
-    CHECK(verdict(limiter, "key", "192.168.0.2", start) == "left out");
-    CHECK(verdict(limiter, "noise", "192.168.0.3", start + 60s) == "written (1)");
+        limiter.decide("noise", address(static_cast<int>(i)), began);
+    CHECK(verdict(limiter, "noise", "192.168.0.1", began) == "written (0)");
+    CHECK(verdict(limiter, "noise", "192.168.0.2", began) == "left out");
+    CHECK(verdict(limiter, "key", "192.168.0.1", began) == "written (0)");
+    CHECK(verdict(limiter, "key", "192.168.0.2", began) == "left out");
+    CHECK(verdict(limiter, "noise", "192.168.0.3", began + 60s) == "written (1)");
     // A known address keeps its own.
-    CHECK(verdict(limiter, "noise", address(0), start + 60s) == "written (0)");
+    CHECK(verdict(limiter, "noise", address(0), began + 60s) == "written (0)");
 }
 
 TEST_CASE("addresses that were quiet for two minutes make room") {
     PeerLogLimiter limiter;
     for (std::size_t i = 0; i < limits::peer_log_entries; ++i)
-        limiter.decide("noise", address(static_cast<int>(i)), start);
-    CHECK(verdict(limiter, "noise", "192.168.0.1", start) == "written (0)");
-    CHECK(verdict(limiter, "noise", "192.168.0.2", start) == "left out");
-    const auto later = start + 2min;
+        limiter.decide("noise", address(static_cast<int>(i)), began);
+    CHECK(verdict(limiter, "noise", "192.168.0.1", began) == "written (0)");
+    CHECK(verdict(limiter, "noise", "192.168.0.2", began) == "left out");
+    const auto later = began + 2min;
     CHECK(verdict(limiter, "noise", "192.168.0.2", later) == "written (0)");
     CHECK(verdict(limiter, "noise", "192.168.0.3", later) == "written (0)");
     CHECK(verdict(limiter, "noise", "192.168.0.3", later) == "left out");

@@ -20,8 +20,9 @@ namespace {
 /// Every text that a machine tells.
 std::vector<std::string> texts(const Machine& machine) {
     const auto facts = machine.facts();
-    return {facts.hostname, facts.arch,   facts.kernel_arch,     facts.cpu,
-            facts.os,       facts.kernel, machine.fingerprint(), machine.boot_id()};
+    return {
+        facts.hostname,        facts.arch,   facts.kernel_arch, facts.cpu,    facts.os,
+        machine.fingerprint(), facts.kernel, facts.board,       facts.serial, machine.boot_id()};
 }
 
 void check_sane(const Machine& machine, const Vitals& vitals) {
@@ -37,6 +38,14 @@ void check_sane(const Machine& machine, const Vitals& vitals) {
     if (vitals.ram_available_bytes) CHECK(*vitals.ram_available_bytes >= 0);
     if (vitals.load_1m) CHECK((*vitals.load_1m >= 0 && std::isfinite(*vitals.load_1m)));
     if (vitals.temperature_c) CHECK((*vitals.temperature_c >= -40 && *vitals.temperature_c <= 150));
+    for (const auto& count :
+         {vitals.cpu_mhz_max, vitals.cpu_mhz_limit, vitals.disk_errors, vitals.network_mbps,
+          vitals.network_received_bytes, vitals.network_sent_bytes, vitals.network_errors})
+        if (count) CHECK(*count >= 0);
+    for (const auto& percent : {vitals.pressure_cpu, vitals.pressure_memory, vitals.pressure_io})
+        if (percent) CHECK((*percent >= 0 && *percent <= 100));
+    CHECK(vitals.network == printable(vitals.network, vitals.network.size()));
+    CHECK(vitals.network.size() <= limits::text_chars);
 }
 
 }  // namespace
@@ -83,6 +92,21 @@ const char* const every_file[] = {
     "sys/class/net/eth0/address",
     "sys/class/net/eth0/addr_assign_type",
     "sys/class/net/eth0/type",
+    "sys/class/net/eth0/operstate",
+    "sys/class/net/eth0/speed",
+    "sys/class/dmi/id/sys_vendor",
+    "sys/class/dmi/id/product_name",
+    "sys/class/dmi/id/product_serial",
+    "sys/devices/platform/soc/soc:firmware/get_throttled",
+    "sys/devices/system/cpu/cpufreq/policy0/cpuinfo_max_freq",
+    "sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq",
+    "sys/fs/ext4/sda1/errors_count",
+    "proc/net/route",
+    "proc/net/ipv6_route",
+    "proc/net/dev",
+    "proc/pressure/cpu",
+    "proc/pressure/memory",
+    "proc/pressure/io",
     "sys/fs/cgroup/cpu.max",
     "sys/fs/cgroup/cpu.stat",
     "sys/fs/cgroup/cpuset.cpus.effective",

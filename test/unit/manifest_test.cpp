@@ -38,7 +38,7 @@ std::string line(const std::string& path) {
     return R"({"path":")" + path + "\"," + blob_member + "}\n";
 }
 
-std::string complaint(const std::string& text) {
+std::string manifest_error(const std::string& text) {
     try {
         parse_manifest(text);
     } catch (const FileError& error) {
@@ -77,43 +77,43 @@ TEST_CASE("a manifest of a stranger cannot leave its folder", "[manifest]") {
     for (const std::string path :
          {"..", "../x", "a/../x", "a/..", "/etc/passwd", "", "a//b", "a/", "./a", ".", "a/./b"}) {
         CAPTURE(path);
-        CHECK_FALSE(complaint(line(path)).empty());
+        CHECK_FALSE(manifest_error(line(path)).empty());
     }
-    CHECK_FALSE(complaint(line("a\\u0000b")).empty());
-    CHECK_FALSE(complaint(line(std::string(256, 'x'))).empty());
-    CHECK(complaint(line(std::string(255, 'x'))).empty());
+    CHECK_FALSE(manifest_error(line("a\\u0000b")).empty());
+    CHECK_FALSE(manifest_error(line(std::string(256, 'x'))).empty());
+    CHECK(manifest_error(line(std::string(255, 'x'))).empty());
     std::string deep = "x";
     for (int i = 0; i < limits::folder_depth; ++i) deep += "/x";
-    CHECK_FALSE(complaint(line(deep)).empty());
-    CHECK_FALSE(complaint(R"({"path_hex":"2e2e2f78",)" + blob_member + "}\n").empty());
-    CHECK(complaint(R"({"path_hex":"78",)" + blob_member + "}\n").empty());
+    CHECK_FALSE(manifest_error(line(deep)).empty());
+    CHECK_FALSE(manifest_error(R"({"path_hex":"2e2e2f78",)" + blob_member + "}\n").empty());
+    CHECK(manifest_error(R"({"path_hex":"78",)" + blob_member + "}\n").empty());
     for (const std::string hex : {"7", "7g", "7A", "00"}) {
         CAPTURE(hex);
-        CHECK_FALSE(complaint(R"({"path_hex":")" + hex + "\"," + blob_member + "}\n").empty());
+        CHECK_FALSE(manifest_error(R"({"path_hex":")" + hex + "\"," + blob_member + "}\n").empty());
     }
 }
 
 TEST_CASE("a manifest has one meaning", "[manifest]") {
-    CHECK(complaint(line("a") + line("b")).empty());
-    CHECK_FALSE(complaint(line("b") + line("a")).empty());
-    CHECK_FALSE(complaint(line("a") + line("a")).empty());
-    CHECK_FALSE(complaint(line("a") + line("a/b")).empty());
+    CHECK(manifest_error(line("a") + line("b")).empty());
+    CHECK_FALSE(manifest_error(line("b") + line("a")).empty());
+    CHECK_FALSE(manifest_error(line("a") + line("a")).empty());
+    CHECK_FALSE(manifest_error(line("a") + line("a/b")).empty());
     // Names between a file and what lies below it, in the order of bytes.
-    CHECK_FALSE(complaint(line("a") + line("a-b") + line("a/b")).empty());
+    CHECK_FALSE(manifest_error(line("a") + line("a-b") + line("a/b")).empty());
     const std::string to_tmp = R"({"path":"a","link":"b"})"
                                "\n";
-    CHECK(complaint(to_tmp).empty());
-    CHECK_FALSE(complaint(to_tmp + line("a/x")).empty());
+    CHECK(manifest_error(to_tmp).empty());
+    CHECK_FALSE(manifest_error(to_tmp + line("a/x")).empty());
     const std::string two = R"({"path":"a","link":"b",)" + blob_member + "}\n";
-    CHECK_FALSE(complaint(two).empty());
-    CHECK_FALSE(complaint(R"({"path":"a"})"
-                          "\n")
+    CHECK_FALSE(manifest_error(two).empty());
+    CHECK_FALSE(manifest_error(R"({"path":"a"})"
+                               "\n")
                     .empty());
-    CHECK_FALSE(complaint(R"({"path":"a","path_hex":"61","mode":1,"dir":true})"
-                          "\n")
+    CHECK_FALSE(manifest_error(R"({"path":"a","path_hex":"61","mode":1,"dir":true})"
+                               "\n")
                     .empty());
-    CHECK(complaint(R"({"path":"a","mode":493,"dir":true,"later":1})"
-                    "\n")
+    CHECK(manifest_error(R"({"path":"a","mode":493,"dir":true,"later":1})"
+                         "\n")
               .empty());
 }
 
@@ -121,8 +121,8 @@ TEST_CASE("numbers and shapes of a manifest are in range", "[manifest]") {
     const auto hash = sha256_hex("hello");
     const auto with = [&](const std::string& mode, const std::string& size,
                           const std::string& blob) {
-        return complaint(R"({"path":"a","mode":)" + mode + R"(,"size":)" + size + R"(,"blob":")" +
-                         blob + "\"}\n");
+        return manifest_error(R"({"path":"a","mode":)" + mode + R"(,"size":)" + size +
+                              R"(,"blob":")" + blob + "\"}\n");
     };
     CHECK(with("511", "5", hash).empty());
     CHECK_FALSE(with("512", "5", hash).empty());
@@ -134,16 +134,16 @@ TEST_CASE("numbers and shapes of a manifest are in range", "[manifest]") {
     CHECK_FALSE(with("420", std::to_string(limits::blob_bytes + 1), hash).empty());
     CHECK_FALSE(with("420", "5", "abc").empty());
     CHECK_FALSE(with("420", "5", "../../" + hash.substr(6)).empty());
-    CHECK_FALSE(complaint("[]\n").empty());
-    CHECK_FALSE(complaint("{\n").empty());
-    CHECK_FALSE(complaint("\n").empty());
-    CHECK_FALSE(complaint(R"({"path":["a"],"mode":1,"dir":true})"
-                          "\n")
+    CHECK_FALSE(manifest_error("[]\n").empty());
+    CHECK_FALSE(manifest_error("{\n").empty());
+    CHECK_FALSE(manifest_error("\n").empty());
+    CHECK_FALSE(manifest_error(R"({"path":["a"],"mode":1,"dir":true})"
+                               "\n")
                     .empty());
     const auto whole = line("a");
-    CHECK_FALSE(complaint(whole.substr(0, whole.size() - 1)).empty());
-    CHECK_FALSE(complaint(std::string(limits::manifest_bytes + 1, '\n')).empty());
-    CHECK_FALSE(complaint("{\"path\":" + std::string(100, '[') + "\n").empty());
+    CHECK_FALSE(manifest_error(whole.substr(0, whole.size() - 1)).empty());
+    CHECK_FALSE(manifest_error(std::string(limits::manifest_bytes + 1, '\n')).empty());
+    CHECK_FALSE(manifest_error("{\"path\":" + std::string(100, '[') + "\n").empty());
 }
 
 TEST_CASE("links stay inside, also over other links", "[manifest]") {
@@ -160,11 +160,11 @@ TEST_CASE("links stay inside, also over other links", "[manifest]") {
     CHECK_FALSE(link_stays_inside("a", "b/.."));
     CHECK(link_stays_inside("top/a/b", "../c", "top"));
     CHECK_FALSE(link_stays_inside("top/a", "../c", "top"));
-    CHECK_FALSE(complaint(R"({"path":"a","link":"/etc"})"
-                          "\n")
+    CHECK_FALSE(manifest_error(R"({"path":"a","link":"/etc"})"
+                               "\n")
                     .empty());
-    CHECK_FALSE(complaint(R"({"path":"a/b","link":"../../x"})"
-                          "\n")
+    CHECK_FALSE(manifest_error(R"({"path":"a/b","link":"../../x"})"
+                               "\n")
                     .empty());
 }
 

@@ -7,7 +7,7 @@ using namespace rpic;
 
 namespace {
 
-constexpr auto part = static_cast<std::int64_t>(limits::chunk_bytes);
+constexpr auto one_part = static_cast<std::int64_t>(limits::chunk_bytes);
 
 /// The other side: what it has, as BlobStore::put_chunk does.
 struct Store {
@@ -50,8 +50,8 @@ std::vector<Sent> send_all(Store& store, Disturb disturb) {
 
 }  // namespace
 
-TEST_CASE("small blobs take one part, an empty one too", "[put_window]") {
-    const std::int64_t size = GENERATE(0, 1, part);
+TEST_CASE("small blobs take one one_part, an empty one too", "[put_window]") {
+    const std::int64_t size = GENERATE(0, 1, one_part);
     Store store{size};
     const auto sent = send_all(store, [](std::size_t) {});
     REQUIRE(sent.size() == 1);
@@ -60,22 +60,22 @@ TEST_CASE("small blobs take one part, an empty one too", "[put_window]") {
 }
 
 TEST_CASE("large ones begin where the other side is", "[put_window]") {
-    const std::int64_t size = GENERATE(part + 1, 4 * part, 10 * part + 7);
-    const std::int64_t here = GENERATE(0, 1, part, part + 1);
+    const std::int64_t size = GENERATE(one_part + 1, 4 * one_part, 10 * one_part + 7);
+    const std::int64_t here = GENERATE(0, 1, one_part, one_part + 1);
     Store store{size, here};
     const auto sent = send_all(store, [](std::size_t) {});
     CHECK(sent[0].length == 0);
     if (here < size) CHECK(sent.at(1).offset == here);
-    CHECK(sent.size() == static_cast<std::size_t>(1 + (size - here + part - 1) / part));
+    CHECK(sent.size() == static_cast<std::size_t>(1 + (size - here + one_part - 1) / one_part));
     CHECK(store.here == size);
 }
 
 TEST_CASE("somebody else's progress and a new start are both followed", "[put_window]") {
-    const std::int64_t size = 20 * part + 5;
+    const std::int64_t size = 20 * one_part + 5;
     Store store{size};
     SECTION("ahead") {
         send_all(store, [&](std::size_t sent) {
-            if (sent == 6) store.here = std::max(store.here, 12 * part);
+            if (sent == 6) store.here = std::max(store.here, 12 * one_part);
         });
     }
     SECTION("anew") {
@@ -83,7 +83,7 @@ TEST_CASE("somebody else's progress and a new start are both followed", "[put_wi
         send_all(store, [&](std::size_t sent) {
             if (sent != 8 || done) return;
             done = true;
-            store.here = part;
+            store.here = one_part;
         });
     }
     SECTION("whole") {

@@ -15,7 +15,7 @@ AttemptReport report_of(const AttemptKey& key, const std::string& outcome, doubl
     return report;
 }
 
-struct World {
+struct LogWorld {
     RunLog log;
     Instant now = Clock::now();
     std::uint64_t seen = 0;
@@ -38,7 +38,7 @@ using Texts = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("an attempt is told when it runs and when it ends", "[viewers]") {
-    World w;
+    LogWorld w;
     w.log.ordered(w.now, {1, 0, 1}, "pi1", false);
     CHECK(w.news() == Texts{"0/1 pi1 running"});
     CHECK(w.news().empty());
@@ -51,7 +51,7 @@ TEST_CASE("an attempt is told when it runs and when it ends", "[viewers]") {
 }
 
 TEST_CASE("an attempt that waits on its node is told once it runs", "[viewers]") {
-    World w;
+    LogWorld w;
     w.log.ordered(w.now, {1, 0, 1}, "pi1", true);
     w.log.ordered(w.now, {1, 1, 1}, "pi1", true);
     CHECK(w.news().empty());
@@ -62,7 +62,7 @@ TEST_CASE("an attempt that waits on its node is told once it runs", "[viewers]")
 }
 
 TEST_CASE("what runs on a node that is lost is lost", "[viewers]") {
-    World w;
+    LogWorld w;
     w.log.ordered(w.now, {1, 0, 1}, "pi1", false);
     w.log.ordered(w.now, {1, 1, 1}, "pi2", false);
     CHECK(w.news().size() == 2);
@@ -82,7 +82,7 @@ TEST_CASE("what runs on a node that is lost is lost", "[viewers]") {
 
 TEST_CASE("too many at once are left out and counted, but never an end that is awaited",
           "[viewers]") {
-    World w;
+    LogWorld w;
     w.log.ordered(w.now, {1, 0, 1}, "pi1", false);
     CHECK(w.news().size() == 1);
     const auto many = static_cast<std::int64_t>(3 * limits::runs_per_tell);
@@ -98,7 +98,7 @@ TEST_CASE("too many at once are left out and counted, but never an end that is a
 }
 
 TEST_CASE("whoever has fallen behind gets everything", "[viewers]") {
-    World w;
+    LogWorld w;
     w.log.ordered(w.now, {9, 0, 1}, "pi1", false);
     w.log.collect(w.now);
     for (std::int64_t task = 0; task < static_cast<std::int64_t>(2 * limits::shown_runs); ++task) {

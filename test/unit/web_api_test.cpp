@@ -324,6 +324,11 @@ TEST_CASE("metrics in the format of Prometheus", "[web]") {
     auto node = node_of("a\"b\\c");
     node.vitals.cpu_percent = 50;
     node.vitals.undervoltage = true;
+    node.vitals.pressure_io = 100.0 / 3;
+    node.vitals.disk_free_bytes = 1'234'567'890'123;
+    node.vitals.network_mbps = 100;
+    node.vitals.cpu_mhz_limit = 600;
+    node.unwell = {"hot", "weak"};
     node.last_seen_seconds = 1.5;
     const auto now = Clock::now();
     view.put_node(node, now);
@@ -339,6 +344,11 @@ TEST_CASE("metrics in the format of Prometheus", "[web]") {
           "rpicluster_nodes{state=\"lost\"} 0\n",
           "rpicluster_node_cpu_ratio{node=\"a\\\"b\\\\c\"} 0.5\n",
           "rpicluster_node_undervoltage{node=\"a\\\"b\\\\c\"} 1\n",
+          "rpicluster_node_io_pressure_ratio{node=\"a\\\"b\\\\c\"} 0.3333333333333333",
+          "rpicluster_node_disk_free_bytes{node=\"a\\\"b\\\\c\"} 1234567890123\n",
+          "rpicluster_node_network_speed_bytes{node=\"a\\\"b\\\\c\"} 12500000\n",
+          "rpicluster_node_cpu_frequency_limit_hertz{node=\"a\\\"b\\\\c\"} 600000000\n",
+          "rpicluster_node_unwell{node=\"a\\\"b\\\\c\"} 2\n",
           "rpicluster_node_heartbeat_age_seconds{node=\"a\\\"b\\\\c\"} 2.5\n",
           "rpicluster_tasks{state=\"done\"} 3\n", "rpicluster_late_results_total 2\n",
           "rpicluster_task_duration_seconds_bucket{le=\"0.01\"} 0\n",
@@ -350,7 +360,8 @@ TEST_CASE("metrics in the format of Prometheus", "[web]") {
         CHECK(text.find(line) != std::string::npos);
     }
     // What a node does not measure is not there.
-    CHECK(text.find("rpicluster_node_temperature_celsius{") == std::string::npos);
+    for (const auto* name : {"rpicluster_node_temperature_celsius{", "rpicluster_node_disk_bytes{"})
+        CHECK(text.find(name) == std::string::npos);
 }
 
 TEST_CASE("measurements in the line protocol of InfluxDB", "[web]") {

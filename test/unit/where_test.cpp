@@ -46,7 +46,7 @@ std::string why(const char* text) {
     return Where::parse(text).explain_mismatch(pi());
 }
 
-std::string error(const std::string& text) {
+std::string where_error(const std::string& text) {
     try {
         Where::parse(text);
     } catch (const WhereError& e) {
@@ -55,7 +55,7 @@ std::string error(const std::string& text) {
     return "";
 }
 
-std::string repeated(const std::string& text, int times) {
+std::string many_times(const std::string& text, int times) {
     std::string result;
     for (int i = 0; i < times; ++i) result += text;
     return result;
@@ -145,43 +145,45 @@ TEST_CASE("where: says what is not met", "[where]") {
     CHECK(why("!(arch==arm64 && room)") == "arch==arm64 && room is true, and must not be");
     CHECK(why("arch==amd64 || (room && ram>=4G)") ==
           "arch is arm64, not amd64, and ram is 2.0G, less than 4G");
-    CHECK(why(repeated("a==b||", 100).append("c").c_str()).size() <= 260);
+    CHECK(why(many_times("a==b||", 100).append("c").c_str()).size() <= 260);
 }
 
 TEST_CASE("where: errors name the column and what is expected", "[where]") {
-    CHECK(error("arch=arm64") == "column 5: a single = compares nothing: write ==");
-    CHECK(error("a & b") == "column 3: a single & means nothing: write &&");
-    CHECK(error("a | b") == "column 3: a single | means nothing: write ||");
-    CHECK(error("arch==") ==
+    CHECK(where_error("arch=arm64") == "column 5: a single = compares nothing: write ==");
+    CHECK(where_error("a & b") == "column 3: a single & means nothing: write &&");
+    CHECK(where_error("a | b") == "column 3: a single | means nothing: write ||");
+    CHECK(where_error("arch==") ==
           "column 7: expected a value to compare with, the expression ends here");
-    CHECK(error("a and b") ==
+    CHECK(where_error("a and b") ==
           "column 3: expected &&, || or the end, found and (\"and\" is written &&)");
-    CHECK(error("(a") == "column 3: expected &&, || or ), the expression ends here");
-    CHECK(error("a)") == "column 2: expected &&, || or the end, found )");
-    CHECK(error("()") == "column 2: expected the name of a label or fact, ! or (, found )");
-    CHECK(error("a &&") ==
+    CHECK(where_error("(a") == "column 3: expected &&, || or ), the expression ends here");
+    CHECK(where_error("a)") == "column 2: expected &&, || or the end, found )");
+    CHECK(where_error("()") == "column 2: expected the name of a label or fact, ! or (, found )");
+    CHECK(where_error("a &&") ==
           "column 5: expected the name of a label or fact, ! or (, the expression ends here");
-    CHECK(error("a==\"b") == "column 4: this quote is never closed: expected another \"");
-    CHECK(error("2G<=ram") ==
+    CHECK(where_error("a==\"b") == "column 4: this quote is never closed: expected another \"");
+    CHECK(where_error("2G<=ram") ==
           "column 1: expected a name on the left, found the number 2G: write NAME first, as in "
           "ram>=2G");
-    CHECK(error("1<a<3").substr(0, 9) == "column 1:");
-    CHECK(error("a<b<c") == "column 4: expected &&, || or the end, found <");
-    CHECK(error("a\n&&\x01\x02 ==\n").find('\x01') == std::string::npos);
+    CHECK(where_error("1<a<3").substr(0, 9) == "column 1:");
+    CHECK(where_error("a<b<c") == "column 4: expected &&, || or the end, found <");
+    CHECK(where_error("a\n&&\x01\x02 ==\n").find('\x01') == std::string::npos);
 }
 
 TEST_CASE("where: limits", "[where]") {
     const auto chars = rpic::limits::where_chars;
     CHECK_NOTHROW(Where::parse(std::string(chars, 'a')));
-    CHECK(error(std::string(chars + 1, 'a')).find("longer than 2048") != std::string::npos);
+    CHECK(where_error(std::string(chars + 1, 'a')).find("longer than 2048") != std::string::npos);
     const int depth = rpic::limits::where_depth;
-    CHECK_NOTHROW(Where::parse(repeated("(", depth) + "a" + repeated(")", depth)));
-    CHECK(error(repeated("(", depth + 1) + "a" + repeated(")", depth + 1)).find("levels") !=
+    CHECK_NOTHROW(Where::parse(many_times("(", depth) + "a" + many_times(")", depth)));
+    CHECK(
+        where_error(many_times("(", depth + 1) + "a" + many_times(")", depth + 1)).find("levels") !=
+        std::string::npos);
+    CHECK_NOTHROW(Where::parse(many_times("!", depth) + "a"));
+    CHECK(where_error(many_times("!", depth + 1) + "a").find("levels") != std::string::npos);
+    CHECK(where_error(many_times("(", static_cast<int>(chars))).find("levels") !=
           std::string::npos);
-    CHECK_NOTHROW(Where::parse(repeated("!", depth) + "a"));
-    CHECK(error(repeated("!", depth + 1) + "a").find("levels") != std::string::npos);
-    CHECK(error(repeated("(", static_cast<int>(chars))).find("levels") != std::string::npos);
-    CHECK(met((repeated("a||", 600) + "room").c_str()));  // a long row is not deep
+    CHECK(met((many_times("a||", 600) + "room").c_str()));  // a long row is not deep
 }
 
 TEST_CASE("where: knows whether vitals matter", "[where]") {

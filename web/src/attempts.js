@@ -66,6 +66,16 @@ export class Attempts {
     ++this.version;
   }
 
+  // Gaps of earlier times, oldest first: those that nobody here has seen.
+  recall(node, gaps) {
+    const lane = this.lane(node);
+    const first = lane.away[0]?.from ?? Infinity;
+    const ended = gaps.filter(({ from, to }) => to != null && from < first - 0.5);
+    if (ended.length === 0) return;
+    lane.away.unshift(...ended);
+    ++this.version;
+  }
+
   of(test) {
     return [...this.all.values()].filter(test);
   }

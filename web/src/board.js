@@ -50,16 +50,29 @@ function Charts({ node }) {
       range=${[0, Math.max(1, node.cpus)]} />`}</div>`;
 }
 
+// What becomes of the tasks that still run there: a deadline, and the words for it.
+const deadlines = [["", "let its tasks finish"], ["1m", "move its tasks in 1 min"],
+  ["10m", "move its tasks in 10 min"], ["1h", "move its tasks in 1 h"]];
+
+function Drain({ onDrain }) {
+  const [deadline, setDeadline] = useState("");
+  return html`<select aria-label="When it is drained" value=${deadline}
+      onChange=${(event) => setDeadline(event.target.value)}>${deadlines.map(([value, words]) =>
+      html`<option key=${value} value=${value}>${words}</option>`)}</select>
+    <${ConfirmButton} label="Drain" question="Give it no new work?"
+      onConfirm=${() => onDrain(deadline ? { deadline } : {})} />`;
+}
+
 function Actions({ node }) {
   const [error, setError] = useState(null);
-  const path = `nodes/${encodeURIComponent(node.id)}`;
-  const act = (verb) => () => post(`${path}/${verb}`).then(() => setError(null), setError);
+  const act = (verb, body) => post(`nodes/${encodeURIComponent(node.id)}/${verb}`, body)
+    .then(() => setError(null), setError);
   if (!mayDo("admin") || node.role !== "worker") return null;
   const held = node.draining || node.quarantined;
   return html`<div class="actions">${held
-    ? html`<button class="primary" onClick=${act("undrain")}>Give it work again</button>`
-    : html`<${ConfirmButton} label="Drain" question="Give it no new work?"
-        onConfirm=${act("drain")} />`}</div><${Trouble} error=${error} />`;
+    ? html`<button class="primary" onClick=${() => act("undrain")}>Give it work again</button>`
+    : html`<${Drain} onDrain=${(body) => act("drain", body)} />`}</div>
+    <${Trouble} error=${error} />`;
 }
 
 function Labels({ node }) {
@@ -109,6 +122,10 @@ function factsOf(node) {
     ["Speed", node.speed == null ? null : `${number(node.speed)} times the mean`],
     ["Power", html`<${Power} vitals=${node.vitals} />`],
     ["Load", node.vitals.load_1m == null ? null : number(node.vitals.load_1m)],
+    ["Disk", node.vitals.disk_bytes && `${bytes(node.vitals.disk_free_bytes)} free of ${
+      bytes(node.vitals.disk_bytes)}`],
+    ["Network", [node.vitals.network, node.vitals.network_mbps &&
+      `${node.vitals.network_mbps} Mbit/s`].filter(Boolean).join(", ")],
     ["Came back", node.reconnects > 0 ? plural(node.reconnects, "time") : null],
     ["Last heard", html`<${Silence} node=${node} />`],
   ];

@@ -2,8 +2,8 @@
 // but not after an answer such as 503, nor does it notice a link that died silently; both are
 // handled here.
 
-import { checkWho } from "./api.js";
-import { link, onEvent } from "./store.js";
+import { checkWho, request } from "./api.js";
+import { link, onEvent, recall } from "./store.js";
 
 const silenceLimit = 40_000; // the webserver says something every 15 s at least
 const firstRetry = 500;
@@ -52,6 +52,8 @@ export function openFeed() {
     mine.addEventListener(kind, (event) => {
       alive();
       onEvent(kind, JSON.parse(event.data));
+      // The page lives without it: charts then begin with what comes.
+      if (kind === "state") request("history").then(({ nodes }) => recall(nodes), () => {});
     });
   mine.addEventListener("error", () => {
     broken("The webserver does not answer");

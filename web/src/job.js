@@ -109,9 +109,26 @@ function Actions({ job }) {
       Run cancelled tasks again</button>`}
     ${job.state === "held" && html`<button class="primary" onClick=${act("release")}>
       Release</button>`}
-    ${job.state === "queued" && html`<button onClick=${act("hold")}>Hold</button>`}
+    ${job.state !== "held" && job.tasks.queued > 0 && html`<button onClick=${act("hold")}>
+      Hold</button>`}
     ${!isOver(job) && html`<${ConfirmButton} label="Cancel job" question="Really cancel it?"
       onConfirm=${act("cancel")} />`}</div>
+    <${Trouble} error=${error} />`;
+}
+
+// Of jobs that wait, those of a higher priority start first.
+function PriorityForm({ job }) {
+  const [error, setError] = useState(null);
+  const change = (event) => {
+    event.preventDefault();
+    const priority = Number(new FormData(event.target).get("priority"));
+    request(`jobs/${job.id}/priority`, { method: "PUT", json: { priority } })
+      .then(() => setError(null), setError);
+  };
+  if (!mayDo("submit") || isOver(job)) return job.priority || null;
+  return html`<form class="inline" onSubmit=${change} key=${job.priority}>
+    <input name="priority" type="number" min="-1000000" max="1000000" required
+      value=${job.priority} aria-label="Priority" /><button>Set</button></form>
     <${Trouble} error=${error} />`;
 }
 
@@ -142,7 +159,7 @@ function specRows(job, spec) {
     ["Retries", spec.retries || null],
     ["After", spec.after.join(", ")],
     ["Files back", spec.out.join(", ")],
-    ["Priority", job.priority || null],
+    ["Priority", isOver(job) && !job.priority ? null : html`<${PriorityForm} job=${job} />`],
     ["Submitted", times(job.submitted_at)],
     ["By", job.submitter],
     ["Ended", times(job.finished_at)],

@@ -46,7 +46,8 @@ export function JoinPage() {
       <li><b>Install rpicluster on the board.</b><p>Copy <code>rpicluster-slave</code> and ${""}
         <code>rpicluster-runner</code> to it, for example with <code>scp</code>.</p></li>
       <li><b>Paste this line there.</b>
-        <pre class="paste" tabindex="0" aria-label="Line to paste">${line.trim()}</pre>
+        <pre class="paste" tabindex="0" aria-label="Line to paste">${
+          line.trim().split(/(?<= )/).map((word) => html`<span>${word}</span>`)}</pre>
         ${!key && mayDo("admin") && html`<button class="primary" onClick=${show}>
           Show the line with the join key</button>`}
         ${!key && !mayDo("admin") && html`<${NeedsRole} role="admin"

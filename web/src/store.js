@@ -37,12 +37,16 @@ function hear(time, anew) {
   if (anew || offset == null || time - here() > offset) offset = time - here();
 }
 
+function historyOf(id) {
+  if (!histories.has(id)) histories.set(id, { beats: [], samples: [] });
+  return histories.get(id);
+}
+
 function remember(node) {
   const now = clock();
   node.heard = node.last_seen_seconds == null ? null : now - node.last_seen_seconds;
   attempts.present(node.name, node.state === "online", node.heard ?? now, now);
-  let history = histories.get(node.id);
-  if (!history) histories.set(node.id, (history = { beats: [], samples: [], since: now }));
+  const history = historyOf(node.id);
   if (node.heard == null) return;
   const { beats, samples } = history;
   if (beats.length > 0 && node.heard - beats.at(-1) < 0.4) return;
@@ -56,6 +60,28 @@ function remember(node) {
   });
   if (beats.length > beatsKept) beats.shift();
   if (samples.length > samplesKept) samples.shift();
+}
+
+// What was told first stays, and what is told of the same heartbeat again is left out.
+const inOrder = (list, time) => list.sort((a, b) => time(a) - time(b))
+  .filter((one, place) => place === 0 || time(one) - time(list[place - 1]) > 0.4);
+
+// What the webserver has seen before this page was opened, or while it had no link.
+export function recall(told) {
+  for (const old of told) {
+    const node = nodes.value.find((one) => one.id === old.id);
+    if (!node) continue;
+    const history = historyOf(old.id);
+    const samples = old.heard.map((time, place) => ({
+      time, cpu: old.cpu_percent[place], memory: old.memory_percent[place],
+      temperature: old.temperature_c[place], tasks: old.running_tasks[place],
+    }));
+    history.samples = inOrder([...history.samples, ...samples], (sample) => sample.time)
+      .slice(-samplesKept);
+    history.beats = inOrder([...history.beats, ...old.heard], (time) => time).slice(-beatsKept);
+    attempts.recall(node.name, old.away);
+  }
+  ++second.value;
 }
 
 export const silence = (node) => (node.heard == null ? null : Math.max(0, clock() - node.heard));

@@ -23,7 +23,8 @@ async function load(id, signal) {
   return list;
 }
 
-// What the event stream tells is newer than what was loaded before.
+// What the event stream tells is newer than what was loaded before. `seen` has what was taken over
+// already: it must not come again after a task was, say, queued anew.
 function follow(tasks, id, seen) {
   let changed = false;
   for (const run of attempts.all.values()) {
@@ -31,7 +32,7 @@ function follow(tasks, id, seen) {
     const task = tasks.byIndex.get(run.task);
     const key = `${run.task}.${run.attempt}.${run.state}`;
     if (!task || run.attempt < task.attempt || seen.has(key)) continue;
-    seen.add(key);
+    seen.set(key, performance.now());
     Object.assign(task, { state: run.state, node: run.node, attempt: run.attempt });
     changed = true;
   }
@@ -42,7 +43,6 @@ function follow(tasks, id, seen) {
 export function useTasks(id, job) {
   const [tasks, setTasks] = useState({ list: [], byIndex: new Map(), error: null });
   const current = useRef(tasks);
-  current.current = tasks;
   const wanted = useRef(true);
   const told = JSON.stringify([id, job?.state, job?.tasks]);
   useEffect(() => {
@@ -50,19 +50,27 @@ export function useTasks(id, job) {
   }, [told]);
   useEffect(() => {
     const control = new AbortController();
-    const seen = new Set();
+    const seen = new Map(); // attempt and state -> when they were taken over
     let busy = false;
     let due = 0;
     let version = -1;
+    // What is followed is what was loaded last, even before it is drawn.
+    const show = (value) => {
+      current.current = value;
+      setTasks(value);
+    };
     const reload = async () => {
       busy = true;
       wanted.current = false;
       const began = performance.now();
       try {
         const list = await load(id, control.signal);
-        setTasks({ list, byIndex: new Map(list.map((task) => [task.index, task])), error: null });
+        // What was told meanwhile may be missing in the answer.
+        for (const [key, time] of seen) if (time >= began) seen.delete(key);
+        version = -1;
+        show({ list, byIndex: new Map(list.map((task) => [task.index, task])), error: null });
       } catch (error) {
-        if (!control.signal.aborted) setTasks({ ...current.current, error });
+        if (!control.signal.aborted) show({ ...current.current, error });
       }
       const took = performance.now() - began;
       due = performance.now() + Math.max(loadAgain, 5 * took);
@@ -72,7 +80,7 @@ export function useTasks(id, job) {
       if (wanted.current && !busy && performance.now() >= due) reload();
       if (version === attempts.version) return;
       version = attempts.version;
-      if (follow(current.current, id, seen)) setTasks({ ...current.current });
+      if (follow(current.current, id, seen)) show({ ...current.current });
     }, 200);
     return () => {
       control.abort();
