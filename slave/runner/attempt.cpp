@@ -4,8 +4,10 @@
 
 #include <cerrno>
 #include <csignal>
+#include <fstream>
 #include <unordered_set>
 
+#include "common/limits.hpp"
 #include "common/text.hpp"
 
 namespace rpic {
@@ -71,6 +73,14 @@ bool may_be_left(const Attempt& attempt) {
     if (attempt.pipes[0] || attempt.pipes[1]) return true;
     // The session's first process group; EPERM says that it is there and has changed its user.
     return ::kill(-attempt.pid, 0) == 0 || errno != ESRCH;
+}
+
+void raise_memory_score(const Attempt& attempt) {
+    if (attempt.first_ended) return;
+    const auto pids = attempt.group ? attempt.group->processes() : std::vector<int>{attempt.pid};
+    // Where it may not be written, the kernel treats them as any process.
+    for (const auto pid : pids)
+        std::ofstream("/proc/" + std::to_string(pid) + "/oom_score_adj") << limits::task_oom_score;
 }
 
 AttemptReport report_of(const Attempt& attempt, Instant now) {

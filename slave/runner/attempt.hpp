@@ -68,6 +68,10 @@ bool tree_lives(const Attempt& attempt, pid_t runner);
 /// still open somebody holds them.
 bool may_be_left(const Attempt& attempt);
 
+/// Lets the kernel end the attempt's processes before others when the machine's memory runs out.
+/// For programs of their own alone: one that still shares the runner's memory shares its score.
+void raise_memory_score(const Attempt& attempt);
+
 /// How it ended. The times are those of its first process.
 AttemptReport report_of(const Attempt& attempt, Instant now);
 

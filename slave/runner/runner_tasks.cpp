@@ -130,7 +130,6 @@ bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
         request.gid = spec.gid;
         request.groups = spec.groups;
         request.open_files = options_.open_files;
-        request.out_of_memory_score = limits::task_oom_score;
         if (spec.uid > 0) request.processes = limits::task_processes;
         attempt.pid = give_birth(attempt, std::move(request));
     }

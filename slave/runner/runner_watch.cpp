@@ -140,7 +140,10 @@ void Runner::look(Instant now) {
 void Runner::look_at(Attempt& attempt, Instant now) {
     const auto& spec = attempt.spec;
     const bool unborn = attempt.spawning && attempt.spawning->failure();
-    if (attempt.spawning && attempt.spawning->over() && !unborn) attempt.spawning.reset();
+    if (attempt.spawning && attempt.spawning->over() && !unborn) {
+        attempt.spawning.reset();
+        raise_memory_score(attempt);
+    }
     if (attempt.kill_began) return sweep(attempt, now);
     if (spec.time_limit_seconds > 0 && now - attempt.started >= of_seconds(spec.time_limit_seconds))
         return begin_kill(attempt, "time_limit",

@@ -115,10 +115,6 @@ Spawning::Spawning(SpawnRequest request) : plan_(new SpawnPlan) {
         plan_->environment.push_back(const_cast<char*>(word.c_str()));
     plan_->environment.push_back(nullptr);
     for (const auto group : wanted.groups) plan_->groups.push_back(static_cast<gid_t>(group));
-    if (wanted.out_of_memory_score != 0) {
-        const auto score = std::to_string(wanted.out_of_memory_score);
-        plan_->score_size = score.copy(plan_->score, sizeof plan_->score);
-    }
 }
 
 Spawning::~Spawning() {

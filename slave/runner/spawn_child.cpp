@@ -55,15 +55,6 @@ IN_CHILD long become_user(const SpawnPlan& plan) {
     return result;
 }
 
-/// Without it the kernel treats the task as any process.
-IN_CHILD void raise_score(const SpawnPlan& plan) {
-    if (plan.score_size == 0) return;
-    const long file = open_file("/proc/self/oom_score_adj", O_WRONLY);
-    if (file < 0) return;
-    raw_call(SYS_write, file, to_word(plan.score), static_cast<long>(plan.score_size));
-    raw_call(SYS_close, file);
-}
-
 IN_CHILD void set_limits(const SpawnRequest& request) {
     if (request.open_files.rlim_max > 0) {
         const Limit files{request.open_files.rlim_cur, request.open_files.rlim_max};
@@ -134,7 +125,6 @@ IN_CHILD void execute(SpawnPlan& plan) {
 IN_CHILD bool prepare(SpawnPlan& plan) {
     const auto& request = plan.request;
     raw_call(SYS_setsid);
-    raise_score(plan);
     set_limits(request);
     plan.step = SpawnStep::folder;
     long result = 0;

@@ -19,8 +19,6 @@ struct SpawnPlan {
     std::vector<char*> arguments;         // one place free in front, for a shell
     std::vector<char*> environment;
     std::vector<gid_t> groups;
-    char score[16] = {};
-    std::size_t score_size = 0;
     pid_t parent = 0;
     char head[128] = {};  // of a file that is no program
     SpawnStep step = SpawnStep::fork;

@@ -1,5 +1,6 @@
 #include <sys/statfs.h>
 
+#include "common/limits.hpp"
 #include "test/async/runner_bench.hpp"
 
 using namespace rpic;
@@ -57,4 +58,22 @@ TEST_CASE("a runner makes its cgroups below the one that it was given", "[runner
     }
     folder.stop(SIGTERM);
     CHECK_FALSE(std::filesystem::exists(given.path / "tasks"));
+}
+
+TEST_CASE("the kernel ends tasks before the runner when memory runs out", "[runner]") {
+    int own = 0;
+    std::ifstream("/proc/self/oom_score_adj") >> own;
+    const int score = limits::task_oom_score;
+    if (own >= score) {
+        WARN("everything started from here has the score of tasks");
+        return;
+    }
+    RunnerFolder folder;
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
+    const auto spec = folder.shell("until grep -qx " + std::to_string(score) +
+                                   " /proc/self/oom_score_adj; do sleep 0.02; done; "
+                                   "cat /proc/$PPID/oom_score_adj");
+    CHECK(slave.run(spec).exit_code == 0);
+    CHECK(stream_of(slave.outputs[spec.key], OutputStream::out) == std::to_string(own) + "\n");
 }

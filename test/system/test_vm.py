@@ -47,7 +47,9 @@ class VmTest(PackageTest):
         print(f"booted in {time.monotonic() - began:.0f} s")
 
     def start_master(self) -> None:
-        self.vm.run("systemctl enable --now rpicluster-master")
+        # Where all is slow, systemd's own answers may come too late.
+        self.eventually(lambda: self.vm.run("systemctl enable --now rpicluster-master") or True,
+                        PATIENCE, "the master is started")
         self.wait_online()
 
     def json(self, words: str) -> dict:
