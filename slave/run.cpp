@@ -81,9 +81,7 @@ class Attempts {
     }
 
     /// What keeps it away from its master; empty while it is joined.
-    std::string trouble() const {
-        return attempting_ && link_.joined() ? std::string() : trouble_;
-    }
+    std::string trouble() const { return attempting_ && link_.joined() ? std::string() : trouble_; }
 
   private:
     asio::awaitable<Ending> connect(HostPort target) {

@@ -30,7 +30,8 @@ constexpr const char* usage =
     "  --folder DIR     its socket, lock, spool and output files\n"
     "  --log-file F     instead of stderr\n"
     "  --background     goes to the background once it listens\n"
-    "  --cgroups DIR    a cgroup v2 folder for its tasks, or none\n"
+    "  --cgroups DIR    a cgroup v2 folder for its tasks, or own: below the cgroup that it\n"
+    "                   is in, which must be left to it; or none\n"
     "  --version, --help\n";
 
 struct CommandLine {

@@ -86,6 +86,7 @@ class Runner {
     bool start(Attempt& attempt, const LaunchSpec& spec);
     bool open_streams(Attempt& attempt, const LaunchSpec& spec, int (&streams)[3]);
     pid_t give_birth(Attempt& attempt, SpawnRequest request);
+    void limit_memory(Attempt& attempt);
     void fail_spawn(Attempt& attempt, const SpawnFailure& failure);
     void fail(Attempt& attempt, std::string outcome, std::string reason);
     void await_output(Attempt& attempt, std::size_t which);

@@ -137,31 +137,45 @@ bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
     const int error = errno;
     for (const int each : streams)
         if (each >= 0) ::close(each);
-    if (attempt.pid > 0) return true;
+    if (attempt.pid > 0) {
+        limit_memory(attempt);
+        return true;
+    }
     if (open) fail_spawn(attempt, {SpawnStep::fork, error, {}});
     return false;
 }
 
 /// In a cgroup if there are any. -1 and errno if the kernel makes no process.
 pid_t Runner::give_birth(Attempt& attempt, SpawnRequest request) {
-    attempt.group = groups_.take();
-    if (attempt.group) {
-        attempt.memory_by_kernel = attempt.group->limit_memory(attempt.spec.memory_bytes);
-        attempt.memory_kills_before = attempt.memory_by_kernel ? attempt.group->memory_kills() : 0;
-        request.group = attempt.group->folder();
-        attempt.spawning = std::make_unique<Spawning>(std::move(request));
-        if (const auto pid = attempt.spawning->begin(); pid > 0) return pid;
-        note(std::string("no more cgroups: the kernel starts nothing in them: ") +
-             std::strerror(errno));
-        groups_.disable();
-        attempt.group.reset();
-        attempt.memory_by_kernel = false;
+    const bool limited = attempt.spec.memory_bytes > 0;
+    request.wait = limited;  // see limit_memory()
+    attempt.group = groups_.take(limited);
+    if (attempt.group) request.group = attempt.group->folder();
+    attempt.spawning = std::make_unique<Spawning>(std::move(request));
+    pid_t pid = attempt.spawning->begin();
+    if (pid < 0 && attempt.group) {
+        const std::string why = std::strerror(errno);
+        groups_.give_back(std::move(attempt.group));
         request = attempt.spawning->request();
         request.group = -1;
+        attempt.spawning = std::make_unique<Spawning>(std::move(request));
+        pid = attempt.spawning->begin();
+        // If nothing starts without one either, it is not the cgroup's fault.
+        if (pid > 0) {
+            note("no more cgroups: the kernel starts nothing in them: " + why);
+            groups_.disable();
+        }
     }
-    ungrouped_ = true;
-    attempt.spawning = std::make_unique<Spawning>(std::move(request));
-    return attempt.spawning->begin();
+    ungrouped_ = ungrouped_ || !attempt.group;
+    return pid;
+}
+
+/// Not before the task is a program of its own: until then it shares the runner's memory, and the
+/// kernel, when it kills for want of memory, kills all who share what it frees.
+void Runner::limit_memory(Attempt& attempt) {
+    if (!attempt.group || attempt.spec.memory_bytes <= 0) return;
+    attempt.memory_kills_before = attempt.group->memory_kills();
+    attempt.memory_by_kernel = attempt.group->limit_memory(attempt.spec.memory_bytes);
 }
 
 /// An attempt whose program was never executed has ended.

@@ -129,7 +129,7 @@ pid_t Spawning::begin() {
     // Emulators know a child in our memory only if we wait for it.
     static bool beside_us = raw_calls_keep_errno;
     constexpr std::uint64_t common = CLONE_VM | CLONE_CHILD_CLEARTID;
-    if (beside_us) {
+    if (beside_us && !plan_->request.wait) {
         const long pid = clone_child(common, *plan_);
         if (pid >= 0 || errno != EINVAL) return static_cast<pid_t>(pid);
         beside_us = false;

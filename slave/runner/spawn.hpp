@@ -29,6 +29,7 @@ struct SpawnRequest {
     rlimit open_files{};   // what it may have; rlim_max 0: the caller's own
     rlim_t processes = 0;  // RLIMIT_NPROC; 0: the caller's own
     int out_of_memory_score = 0;  // oom_score_adj, added by the kernel when it chooses
+    bool wait = false;            // begin() returns once the child has left our memory
 };
 
 enum class SpawnStep { fork, user, folder, execute };

@@ -26,10 +26,8 @@ bool write_text(const std::filesystem::path& path, std::string_view text) {
     return written;
 }
 
-/// Where the cgroup v2 hierarchy is mounted; empty if it is not, or this process may not make
-/// groups at its top.
+/// Where the cgroup v2 hierarchy is mounted; empty if it is not.
 std::filesystem::path top_of_hierarchy() {
-    if (::geteuid() != 0) return {};
     std::ifstream table("/proc/self/mounts");
     std::string line;
     while (std::getline(table, line)) {
@@ -39,9 +37,53 @@ std::filesystem::path top_of_hierarchy() {
     return {};
 }
 
+/// The group that this process was given. A group with processes in it cannot hand controllers
+/// down (cgroups(7), "no internal processes"), so this one moves aside first.
+std::filesystem::path below_own_group() {
+    const auto top = top_of_hierarchy();
+    std::ifstream file("/proc/self/cgroup");
+    const std::string table{std::istreambuf_iterator<char>(file), {}};
+    const auto path = group_path(table);
+    if (top.empty() || path.empty()) return {};
+    const std::filesystem::path own = top.string() + path;
+    const auto aside = own / "runner";
+    if (::mkdir(aside.c_str(), 0755) != 0 && errno != EEXIST) return {};
+    if (!write_text(aside / "cgroup.procs", "0")) return {};
+    return own / "tasks";
+}
+
+std::filesystem::path place_of(const std::string& where, const std::string& id) {
+    if (where == "none") return {};
+    if (where == "own") return below_own_group();
+    if (!where.empty()) return where;
+    const auto top = top_of_hierarchy();
+    if (top.empty() || ::geteuid() != 0) return {};
+    return top / ("rpicluster-" + id);
+}
+
 constexpr long cgroup2_magic = 0x63677270;
 
+/// Value of a line "NAME VALUE" of one of the kernel's files; 0 if there is none.
+std::int64_t value_in(const std::filesystem::path& path, std::string_view wanted) {
+    std::ifstream file(path);
+    std::string name;
+    for (std::int64_t value = 0; file >> name >> value;)
+        if (name == wanted) return value;
+    return 0;
+}
+
 }  // namespace
+
+std::string group_path(std::string_view table) {
+    constexpr std::string_view unified = "0::";
+    for (const auto& line : split(table, '\n')) {
+        if (!line.starts_with(unified)) continue;
+        const auto path = line.substr(unified.size());
+        const bool shown = path.starts_with('/') && (path + "/").find("/../") == std::string::npos;
+        return shown ? path : std::string();
+    }
+    return {};
+}
 
 TaskGroup::TaskGroup(std::filesystem::path path) : path_(std::move(path)) {
     if (::mkdir(path_.c_str(), 0755) != 0 && errno != EEXIST) return;
@@ -78,19 +120,20 @@ void TaskGroup::kill() const {
 }
 
 std::int64_t TaskGroup::memory_kills() const {
-    std::ifstream file(path_ / "memory.events");
-    std::string name;
-    for (std::int64_t count = 0; file >> name >> count;)
-        if (name == "oom_kill") return count;
-    return 0;
+    return value_in(path_ / "memory.events", "oom_kill");
+}
+
+std::int64_t TaskGroup::stuck_bytes() const {
+    return value_in(path_ / "memory.stat", "shmem");
 }
 
 bool TaskGroup::limit_memory(std::int64_t bytes) {
     if (bytes == memory_bytes_) return bytes > 0;
     const auto text = bytes > 0 ? std::to_string(bytes) : std::string("max");
-    if (!write_text(path_ / "memory.max", text)) return false;
+    // The limit last: what is beyond it already is killed before the write ends.
     write_text(path_ / "memory.swap.max", bytes > 0 ? "0" : "max");
     write_text(path_ / "memory.oom.group", bytes > 0 ? "1" : "0");
+    if (!write_text(path_ / "memory.max", text)) return false;
     memory_bytes_ = bytes;
     return bytes > 0;
 }
@@ -99,15 +142,9 @@ void TaskGroup::limit_processes(std::size_t count) const {
     write_text(path_ / "pids.max", std::to_string(count));
 }
 
-TaskGroups::TaskGroups(const std::string& where, const std::string& id) {
-    if (where == "none") return;
-    if (where.empty()) {
-        const auto top = top_of_hierarchy();
-        if (top.empty()) return;
-        root_ = top / ("rpicluster-" + id);
-    } else {
-        root_ = where;
-    }
+TaskGroups::TaskGroups(const std::string& where, const std::string& id)
+    : root_(place_of(where, id)) {
+    if (root_.empty()) return;
     struct statfs status {};
     const bool made = ::mkdir(root_.c_str(), 0755) == 0 || errno == EEXIST;
     if (!made || ::statfs(root_.c_str(), &status) != 0 || status.f_type != cgroup2_magic) {
@@ -138,12 +175,13 @@ TaskGroups::~TaskGroups() {
     if (!root_.empty()) ::rmdir(root_.c_str());
 }
 
-std::unique_ptr<TaskGroup> TaskGroups::take() {
+std::unique_ptr<TaskGroup> TaskGroups::take(bool limited) {
     if (root_.empty()) return nullptr;
-    if (!free_.empty()) {
+    while (!free_.empty()) {
         auto group = std::move(free_.back());
         free_.pop_back();
-        return group;
+        if (!limited || group->stuck_bytes() == 0) return group;
+        // Its end hands what is stuck to the group above.
     }
     auto group = std::make_unique<TaskGroup>(root_ / std::to_string(made_++));
     if (!group->usable()) return nullptr;
@@ -152,7 +190,9 @@ std::unique_ptr<TaskGroup> TaskGroups::take() {
 }
 
 void TaskGroups::give_back(std::unique_ptr<TaskGroup> group) {
-    if (group && !root_.empty()) free_.push_back(std::move(group));
+    if (!group || root_.empty()) return;
+    group->limit_memory(0);
+    free_.push_back(std::move(group));
 }
 
 }  // namespace rpic

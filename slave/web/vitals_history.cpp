@@ -63,11 +63,13 @@ void VitalsHistory::forget(const std::string& id) {
 
 void VitalsHistory::drop_old(Instant now) {
     const Instant oldest = now - limits::web_history_time;
-    std::erase_if(entries_, [oldest](auto& named) {
-        auto& [samples, away] = named.second;
+    for (auto& [id, entry] : entries_) {
+        auto& [samples, away] = entry;
         while (!samples.empty() && samples.front().heard < oldest) samples.pop_front();
         std::erase_if(away, [oldest](const Gap& gap) { return gap.to && *gap.to < oldest; });
-        return samples.empty() && away.empty();
+    }
+    std::erase_if(entries_, [](const auto& named) {
+        return named.second.samples.empty() && named.second.away.empty();
     });
 }
 

@@ -25,7 +25,7 @@ void add_many_nodes(TestMaster& master) {
         NodeRecord record;
         record.id = random_hex(16);
         record.name = "old-" + std::to_string(i);
-        record.machine = {text, text, text, text, 4, 1 << 30, text, text};
+        record.machine = {text, text, text, text, 4, 1 << 30, text, text, text, text};
         master.context.cluster.restore(record);
     }
     REQUIRE(many_nodes * 7 * text.size() > limits::outbox_hard_bytes);
