@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view disk_types[] = {"ext2", "ext3", "ext4", "f2fs", "btrfs", "xfs", "vfat"};
 
 /// What /proc/self/mountinfo (proc(5)) says about the mount that shows a path.
-struct Mount {
+struct ShownMount {
     std::size_t depth = 0;  // bytes of its mount point; 0: none was found
     bool on_disk = false;
     bool read_only = false;
@@ -26,7 +26,7 @@ bool shows(std::string_view point, std::string_view path) {
 }
 
 /// Of several mounts that show a path the deepest one counts, and of those the last.
-void consider(Mount& best, std::string_view line, std::string_view path) {
+void consider(ShownMount& best, std::string_view line, std::string_view path) {
     for (int skipped = 0; skipped < 4; ++skipped) take_word(line);
     const auto point = take_word(line);
     if (point.size() < best.depth || !shows(point, path)) return;
@@ -43,8 +43,8 @@ void consider(Mount& best, std::string_view line, std::string_view path) {
 
 std::optional<bool> read_only_disk(const FileTree& tree, const std::string& folder) {
     const auto mountinfo = tree.text("proc/self/mountinfo");
-    Mount root;
-    Mount state;
+    ShownMount root;
+    ShownMount state;
     std::string_view rest = mountinfo;
     while (!rest.empty()) {
         const auto line = take_line(rest);

@@ -68,7 +68,7 @@ std::string first_up(const FileTree& tree) {
     return {};
 }
 
-std::optional<std::int64_t> count(std::string_view word) {
+std::optional<std::int64_t> counter(std::string_view word) {
     const auto number = to_number<std::int64_t>(word);
     if (!number || *number < 0) return std::nullopt;
     return number;
@@ -80,10 +80,10 @@ void read_counters(const FileTree& tree, Network::Reading& reading) {
     auto line = value_of(table, reading.name, ':');
     std::array<std::string_view, 11> words;  // receive: bytes packets errs ...; transmit likewise
     for (auto& word : words) word = take_word(line);
-    reading.received_bytes = count(words[0]);
-    reading.sent_bytes = count(words[8]);
-    const auto received_badly = count(words[2]);
-    const auto sent_badly = count(words[10]);
+    reading.received_bytes = counter(words[0]);
+    reading.sent_bytes = counter(words[8]);
+    const auto received_badly = counter(words[2]);
+    const auto sent_badly = counter(words[10]);
     constexpr auto most = std::numeric_limits<std::int64_t>::max() / 2;
     if (received_badly && sent_badly && *received_badly < most && *sent_badly < most)
         reading.errors = *received_badly + *sent_badly;

@@ -375,7 +375,8 @@ void Cluster::announce_health(const Node& node, Health::Change change, Effects& 
         text += (&reason == &node.health.reasons().front() ? ": " : "; ") + reason;
     effects.push_back(
         Happened{well ? "node_well" : "node_unwell", node.record.name, 0, std::nullopt, text});
-    effects.push_back(Announce{!well, std::move(text), "health", node.record.id});
+    // Of each kind one line a minute is logged: getting well is another one than falling ill.
+    effects.push_back(Announce{!well, std::move(text), well ? "well" : "unwell", node.record.id});
 }
 
 void Cluster::changed(Node& node, Effects& effects) {

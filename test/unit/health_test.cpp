@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::int64_t mib = 1024 * 1024;
+constexpr std::int64_t mebibyte = 1024 * 1024;
 constexpr auto weak = "under-voltage: the power supply or its cable is too weak";
 
 Vitals warm(double celsius) {
@@ -123,29 +123,29 @@ TEST_CASE("what weighs less, and is no reason to wait") {
 TEST_CASE("a disk that is almost full") {
     Patient patient;
     Vitals vitals;
-    vitals.disk_bytes = 30'000 * mib;
+    vitals.disk_bytes = 30'000 * mebibyte;
     const auto with_free = [&](std::int64_t bytes) {
         vitals.disk_free_bytes = bytes;
         return patient.told(vitals);
     };
-    CHECK(with_free(256 * mib) == Health::Change::none);
-    CHECK(with_free(256 * mib - 1) == Health::Change::unwell);
+    CHECK(with_free(256 * mebibyte) == Health::Change::none);
+    CHECK(with_free(256 * mebibyte - 1) == Health::Change::unwell);
     CHECK(patient.health.reasons() == Lines{"its disk is almost full: 256M free"});
     CHECK(patient.works());
     CHECK(patient.health.weighs_less());
-    CHECK(with_free(320 * mib - 1) == Health::Change::none);
-    CHECK(with_free(320 * mib) == Health::Change::well);
+    CHECK(with_free(320 * mebibyte - 1) == Health::Change::none);
+    CHECK(with_free(320 * mebibyte) == Health::Change::well);
     // Small disks: a twentieth.
-    vitals.disk_bytes = 2'000 * mib;
-    CHECK(with_free(100 * mib) == Health::Change::none);
-    CHECK(with_free(99 * mib) == Health::Change::unwell);
+    vitals.disk_bytes = 2'000 * mebibyte;
+    CHECK(with_free(100 * mebibyte) == Health::Change::none);
+    CHECK(with_free(99 * mebibyte) == Health::Change::unwell);
     vitals.disk_bytes.reset();
     CHECK(patient.told(vitals) == Health::Change::well);
 }
 
 TEST_CASE("other limits") {
     Patient patient;
-    patient.limits = {60, 50, 40, 1000 * mib};
+    patient.limits = {60, 50, 40, 1000 * mebibyte};
     patient.told(warm(40));
     CHECK(patient.health.weighs_less());
     CHECK(patient.told(warm(60)) == Health::Change::unwell);
@@ -153,8 +153,8 @@ TEST_CASE("other limits") {
     CHECK(patient.health.no_work() == "hot: 50 C, has to cool below 50 C");
     CHECK(patient.told(warm(49)) == Health::Change::well);
     Vitals vitals;
-    vitals.disk_bytes = 100'000 * mib;
-    vitals.disk_free_bytes = 999 * mib;
+    vitals.disk_bytes = 100'000 * mebibyte;
+    vitals.disk_free_bytes = 999 * mebibyte;
     CHECK(patient.told(vitals) == Health::Change::unwell);
 }
 
