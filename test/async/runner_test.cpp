@@ -65,7 +65,7 @@ TEST_CASE("a task sees its environment, folder and input, and nothing of the run
     write_file(folder.path / "input", "from a file\n");
     auto spec = folder.shell(
         "cat; pwd; echo $NAME; env | grep -c .; ls /proc/self/fd | wc -l;"
-        "cat /proc/self/oom_score_adj; grep SigBlk /proc/self/status; grep SigIgn "
+        "grep SigBlk /proc/self/status; grep SigIgn "
         "/proc/self/status; ps -o sid= $$");
     spec.env["NAME"] = "value";
     spec.stdin_file = (folder.path / "input").string();
@@ -74,7 +74,7 @@ TEST_CASE("a task sees its environment, folder and input, and nothing of the run
     const auto sid = std::to_string(slave.launched[spec.key]);
     CHECK(text.starts_with("from a file\n" + folder.path.string() + "\nvalue\n"));
     // The three streams and the folder that ls reads.
-    CHECK(text.find("\n4\n500\n") != std::string::npos);
+    CHECK(text.find("\n4\n") != std::string::npos);
     CHECK(text.find("SigBlk:\t0000000000000000\n") != std::string::npos);
     // The C library ignores two signals of its own in what it starts; that may go on.
     const auto ignored = std::stoull(text.substr(text.find("SigIgn:\t") + 8), nullptr, 16);

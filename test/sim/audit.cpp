@@ -164,7 +164,9 @@ void Audit::forgetting_allowed(const AttemptKey& key, const std::string& why) co
     const auto* entry = store_.job(key.job);
     if (entry == nullptr) return;
     const auto* record = store_.task(key.job, position_of(entry->status, key.task));
-    must(live_in(record, key.attempt) == nullptr, Kind::lost,
+    const auto* live = live_in(record, key.attempt);
+    // A removed node is another one when it is back: nobody counts on what the first one ran.
+    must(live == nullptr || store_.node(live->node) == nullptr, Kind::lost,
          name_of(key) + " may be forgotten (" + why + "), but the master's disk counts on it");
 }
 

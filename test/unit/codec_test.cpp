@@ -42,7 +42,7 @@ class Filler {
         } else if constexpr (std::same_as<T, bool>) {
             value = true;
         } else if constexpr (std::floating_point<T>) {
-            value = ++count_ + 1 / 3.0;
+            value = static_cast<T>(++count_) + T{0.25};  // the same in binary and in decimal
         } else {
             value = static_cast<T>(std::numeric_limits<T>::max() - ++count_);
         }

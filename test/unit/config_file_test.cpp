@@ -22,7 +22,10 @@ using Strings = std::vector<std::string>;
 Settings load(Program program, const std::string& text, const Strings& arguments = {}) {
     return load_settings(
         program, arguments, [](const std::string&) { return nullptr; },
-        [&](const std::string&) { return text; });
+        [&](const std::string& path) {
+            // A card that was prepared on a PC has another one.
+            return path.starts_with("/boot/") ? std::nullopt : std::optional(text);
+        });
 }
 
 std::string listed(std::string_view text) {
