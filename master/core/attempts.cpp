@@ -155,8 +155,8 @@ void Jobs::drop_attempt(Job& job, ActiveTask& task, std::int64_t number) {
 /// none.
 bool Jobs::drop_detached(Job& job, ActiveTask& task) {
     return std::erase_if(task.live, [&](const Attempt& attempt) {
-               if (attempt.detached && job.counts(attempt)) job.count_live(-1);
-               return attempt.detached;
+               if (attempt.detached && !job.stops && job.counts(attempt)) job.count_live(-1);
+               return attempt.detached && !job.stops;
            }) > 0;
 }
 

@@ -289,7 +289,8 @@ void Jobs::cancel(Moment now, Job& job, std::string_view reason, Effects& effect
     for (auto& [position, task] : job.active) {
         task.waiting = false;
         for (auto& attempt : task.live) stop(job, position, attempt, "cancelled", effects);
-        // Nobody knows when a lost node comes back; its attempt is killed then.
+        // Nobody knows when a lost node comes back; its attempt is killed then. Where it has a
+        // lease the job is not over before that: whoever retries it wants no two at once either.
         const bool away = drop_detached(job, task);
         if (task.live.empty())
             idle.push_back(position);

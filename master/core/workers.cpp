@@ -215,9 +215,7 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
         attempt->detached = true;
         if (!job->counts(*attempt)) job->count_live(-1);
         touch(*job);
-        if (job->status.cancelled || found->second.cancelled) {
-            lose_attempt(now, ref, node.record.id, false, effects);
-        } else if (job->stops) {
+        if (job->stops) {
             // The node may have heard from the master up to the last byte that came from it, or,
             // before the master's start, up to that start.
             const auto base = node.last_heard ? *node.last_heard
@@ -225,6 +223,8 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
             attempt->expires = base + job->lost_after;
             expiring_.insert({attempt->expires, ref});
             worker.detached.insert({ref.job, ref.position, ref.number});
+        } else if (job->status.cancelled || found->second.cancelled) {
+            lose_attempt(now, ref, node.record.id, false, effects);
         } else {
             worker.detached.insert({ref.job, ref.position, ref.number});
             ++counters_.attempts_lost;

@@ -108,8 +108,9 @@ MUTATIONS = {
             "    workers_.erase(found);",
         ),
         (
-            "} else if (job->stops) {",
-            '} else if (job->stops && !sim::planted("lease_not_awaited")) {',
+            "        if (job->stops) {\n            // The node may",
+            '        if (job->stops && !sim::planted("lease_not_awaited")) {\n'
+            "            // The node may",
         ),
         (
             'take_over(worker, told, present, effects) ? "adopt"',

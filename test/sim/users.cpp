@@ -26,7 +26,7 @@ std::shared_ptr<JobSpec> Users::make_spec() {
     if (random.chance(10)) spec->time_limit_seconds = 5;
     if (random.chance(15)) spec->priority = random.pick(-1, 1);
     if (random.chance(10)) spec->held = true;
-    if (random.chance(10)) spec->out = {"*"};
+    if (random.chance(files_chance_)) spec->out = {"*"};
     const bool stops = policy_ == Policy::stop || (policy_ == Policy::mixed && random.chance(40));
     spec->on_disconnect = stops ? "stop" : "keep";
     if (stops && random.chance(70))

@@ -22,6 +22,8 @@ class Users {
     /// `endless`: tasks that run for minutes.
     void submit_something(bool endless = false);
     void change_something();
+    /// More of their tasks have files than usual.
+    void bring_files() { files_chance_ = 60; }
     /// No node is drained or in quarantine and no job is held any more.
     void let_all_go_on();
     bool all_acknowledged() const { return open_.empty(); }
@@ -43,6 +45,7 @@ class Users {
     Stage& stage_;
     Master& master_;
     Policy policy_;
+    int files_chance_ = 10;  // percent of jobs
     std::map<std::string, std::shared_ptr<const JobSpec>> open_;  // submits without an answer
     std::int64_t last_ = 0;
     int retries_ = 0;

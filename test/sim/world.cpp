@@ -67,9 +67,9 @@ Outcome World::run() {
         master_.start();
         for (auto& board : boards_) board.power_on();
         peace_ = stage_.random.between(40s, 240s);
-        if (stage_.random.chance(25)) plan_siege();
-        if (stage_.random.chance(20)) plan_bad_start();
-        if (stage_.random.chance(12)) plan_restore();
+        if (stage_.random.chance(40)) plan_siege();
+        if (stage_.random.chance(40)) plan_bad_start();
+        if (stage_.random.chance(20)) plan_restore();
         plan_users();
         plan_faults();
         stage_.timeline.at(peace_, [this] { make_peace(); });
@@ -96,12 +96,12 @@ Outcome World::run() {
 /// A long task or two, and nodes that lose the master for about as long as leases last.
 void World::plan_siege() {
     auto& random = stage_.random;
-    peace_ = std::max<Duration>(peace_, 200s);
+    peace_ = std::max<Duration>(peace_, 240s);
     for (auto count = random.pick(1, 2); count > 0; --count)
         stage_.timeline.at(random.between(5s, 12s), [this] { users_.submit_something(true); });
     for (auto count = random.pick(1, 2); count > 0; --count)
         stage_.timeline.at(random.between(15s, 60s), [this] {
-            auto& board = some_board();
+            auto& board = busy_board();
             ++faults_;
             if (stage_.random.chance(50)) return answer_late(board);
             stage_.trace.line(board.facts().name, "is cut off");
@@ -139,12 +139,31 @@ void World::plan_bad_start() {
 
 /// A backup, and later the master's machine is replaced by one that was restored from it.
 void World::plan_restore() {
+    users_.bring_files();
     const auto when = stage_.random.between(peace_ / 3, peace_ * 9 / 10);
     stage_.timeline.at(stage_.random.between(5s, when), [this] {
         stage_.trace.line("user", "makes a backup");
         backup_ = stage_.store.contents();
     });
-    stage_.timeline.at(when, [this] { restore(); });
+    stage_.timeline.at(when, [this] { restore_before(stage_.now() + 40s); });
+}
+
+/// Files that are with the master, while it does not have the report that they belong to yet.
+bool World::files_wait() {
+    for (auto& board : boards_) {
+        if (board.slave() == nullptr) continue;
+        const auto& attempts = board.slave()->attempts();
+        for (const auto& state : attempts.states())
+            if (state.state == "ended" && !attempts.find(state.key)->report.files.empty())
+                return true;
+    }
+    return false;
+}
+
+/// At the worst moment, if there is one until then.
+void World::restore_before(Duration latest) {
+    if (files_wait() || !stage_.faults || stage_.now() >= latest) return restore();
+    stage_.timeline.after(5ms, [this, latest] { restore_before(latest); });
 }
 
 void World::restore() {
@@ -188,6 +207,17 @@ void World::plan_faults() {
             if (stage_.faults) fault(kind);
         });
     }
+}
+
+/// One that has something to do, if there is any.
+Board& World::busy_board() {
+    std::vector<Board*> busy;
+    for (auto& board : boards_)
+        if (board.slave() != nullptr && board.slave()->attempts().size() > 0)
+            busy.push_back(&board);
+    if (busy.empty()) return some_board();
+    const auto last = static_cast<std::int64_t>(busy.size()) - 1;
+    return *busy[static_cast<std::size_t>(stage_.random.pick(0, last))];
 }
 
 Board& World::some_board() {
@@ -248,12 +278,17 @@ void World::make_slow(Board& board, Duration up, Duration down, Duration time) {
 void World::answer_late(Board& board) {
     auto& random = stage_.random;
     stage_.trace.line(board.facts().name, "hears everything late");
-    const auto time = random.between(15s, 25s);
-    make_slow(board, {}, random.between(8s, 14s), time);
-    stage_.timeline.after(time, [this, &board] {
+    // In two steps: at once it would be so silent that the slave connects anew.
+    make_slow(board, {}, random.between(6s, 8s), 9s);
+    const auto time = random.between(20s, 30s);
+    const auto delay = random.between(12s, 14s);
+    stage_.timeline.after(9s, [this, &board, delay, time] {
+        if (stage_.faults) make_slow(board, {}, delay, time);
+    });
+    stage_.timeline.after(9s + time, [this, &board] {
         if (!stage_.faults) return;
         stage_.trace.line(board.facts().name, "is not heard any more");
-        cut(board, true, false, stage_.random.between(40s, 150s));
+        cut(board, true, false, stage_.random.between(80s, 140s));
     });
 }
 

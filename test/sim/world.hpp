@@ -46,6 +46,8 @@ class World {
     void cut_off(Board& board);
     void cut(Board& board, bool up, bool down, Duration time);
     void master_dies(int kind);
+    bool files_wait();
+    void restore_before(Duration latest);
     void restore();
     void want_back(const std::string& name);
     void make_peace();
@@ -53,6 +55,7 @@ class World {
     bool all_is_over();
     [[noreturn]] void give_up();
     Board& some_board();
+    Board& busy_board();
 
     Stage stage_;
     Master master_;

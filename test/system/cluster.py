@@ -64,6 +64,13 @@ def tell(**figures) -> None:
             report.write(line + "\n")
 
 
+def copy_folder(source: pathlib.Path, target: pathlib.Path) -> None:
+    """As onto another card: without the sockets of what runs."""
+    def sockets(folder, names):
+        return [name for name in names if (pathlib.Path(folder) / name).is_socket()]
+    shutil.copytree(source, target, ignore=sockets)
+
+
 def wait_for(predicate, timeout: float, what: str):
     """Polls until the predicate gives something true, and returns that."""
     deadline = time.monotonic() + timeout

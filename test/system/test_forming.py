@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import pathlib
 import platform
-import shutil
 import signal
 import socket
 import time
 import unittest
 
-from cluster import Program, SystemTest, free_port, holds_for, time_limit, wait_for
+from cluster import (Program, SystemTest, copy_folder, free_port, holds_for, time_limit,
+                     wait_for)
 from relay import Relay
 
 DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "armv6l": "armhf"}
@@ -148,7 +148,7 @@ class Forming(SystemTest):
         slave = self.cluster.start_slave("pi1")
         before = self.cluster.wait_online("pi1")["pi1"]
         self.wait_log(slave, "joined the cluster")  # only then its key is on disk
-        shutil.copytree(self.cluster.slave_state("pi1"), self.cluster.slave_state("copy"))
+        copy_folder(self.cluster.slave_state("pi1"), self.cluster.slave_state("copy"))
         self.cluster.start_slave("copy", "--name", "pi1")
         wait_for(lambda: self.cluster.nodes()["pi1"]["address"] != before["address"], 10,
                  "the copy has the link")

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import unittest
 
-from cluster import Cluster, Program, SystemTest, holds_for, wait_for
+from cluster import Cluster, Program, SystemTest, copy_folder, holds_for, wait_for
 
 # In a mount namespace and with a host name of its own: sh's words after the script are cpuinfo, the
 # host's name, and the program.
@@ -79,7 +79,7 @@ class Boards(SystemTest):
         return slave
 
     def copy_card(self, card: str, copy: str) -> None:
-        shutil.copytree(self.cluster.slave_state(card), self.cluster.slave_state(copy))
+        copy_folder(self.cluster.slave_state(card), self.cluster.slave_state(copy))
 
     def test_a_copied_card_becomes_a_node_of_its_own(self):
         first = self.join("a1", "card", "pi")

@@ -74,6 +74,13 @@ REFUSALS = {
         ("clients_refused", "join_refused", "requests_failed"),
         ("there is a last client and a last token",
          "a full cluster refuses new nodes and serves the known ones")),
+    "a question of discovery that": (
+        ("discovery_refused",),
+        ("what is no question, or proves nothing, is not answered",
+         "test_discovery.NotFinding.test_a_stranger_is_not_even_heard")),
+    "more than 32 of them from one address": (
+        ("discovery_limited",),
+        ("one address gets so many answers",)),
     # The webserver answers these itself, so the master has no counters for them.
     "more than 32 requests of browsers": (
         (),

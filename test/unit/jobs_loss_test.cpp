@@ -100,6 +100,30 @@ TEST_CASE("stop: the task runs again only once the lease has certainly ended", "
     CHECK(world.effects() == Lines{"task 1.0 [2@b]", "start 1.0#2 on 2"});
 }
 
+TEST_CASE("stop: a job that was cancelled on a lost node is over once the lease is", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    auto spec = world.spec();
+    spec.on_disconnect = "stop";
+    spec.lost_after_seconds = 60;
+    world.submit(spec);
+    world.place();
+    world.worker("b", 2);
+    world.beat({2});
+    const bool lost_first = GENERATE(true, false);
+    if (!lost_first) world.cancel(1);
+    world.disconnect(1);
+    world.pass(30s);
+    if (lost_first) world.cancel(1);
+    Effects effects;
+    auto& job = *world.jobs.find(1);
+    CHECK_FALSE(job.ended());
+    CHECK(world.jobs.retry(world.now, job, {}, true, effects) == 0);
+    world.pass(31s);
+    CHECK(world.state(1) == "cancelled");
+    CHECK(world.jobs.retry(world.now, job, {TaskState::cancelled}, true, effects) == 1);
+}
+
 TEST_CASE("stop: a node that comes back in time keeps its task, and the old deadline is void",
           "[jobs]") {
     JobsWorld world;
