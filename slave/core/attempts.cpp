@@ -51,9 +51,16 @@ void NodeAttempts::send_resync_if_due(Instant now, Effects& effects) {
 
 void NodeAttempts::on_resynced(Instant now, const Resynced& answer, Effects& effects) {
     if (!resync_sent_ || resynced_) return;
-    for (const auto& verdict : answer.verdicts)
-        if (verdict.verdict != "adopt")
-            if (auto* attempt = look(verdict.key)) discard(*attempt, effects);
+    for (const auto& verdict : answer.verdicts) {
+        auto* attempt = look(verdict.key);
+        if (attempt == nullptr) continue;
+        // A master that was restored from a backup may count on what its predecessor did not want
+        // any more: then it has to hear how that ended, even if it is being killed already.
+        if (verdict.verdict == "adopt")
+            attempt->discard = false;
+        else
+            discard(*attempt, effects);
+    }
     if (answer.more) return;
     resynced_ = true;
     on_heartbeat_acknowledged(resync_sent_at_, effects);

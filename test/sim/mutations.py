@@ -140,9 +140,9 @@ MUTATIONS = {
             "            states.push_back({key, state});",
         ),
         (
-            '        if (verdict.verdict != "adopt")\n',
-            '        if (verdict.verdict != "adopt" &&\n'
-            '            !(verdict.verdict == "kill" && sim::planted("no_kill_at_resync")))\n',
+            '        if (verdict.verdict == "adopt")\n',
+            '        if (verdict.verdict == "adopt" ||\n'
+            '            (verdict.verdict == "kill" && sim::planted("no_kill_at_resync")))\n',
         ),
     ],
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "common/limits.hpp"
@@ -119,6 +120,19 @@ TEST_CASE("one that dies by a verdict is named again until it is dead", "[attemp
     CHECK(world.join().front().find("1.1.1r") != std::string::npos);
     CHECK(world.ended(world.exited(one)) == Lines{"forget 1.1.1", "remove folder 1.1.1"});
     CHECK(world.resynced({{one, "kill"}}).empty());
+}
+
+TEST_CASE("a restored master hears how what its predecessor gave up has ended", "[attempts]") {
+    auto world = with_four();
+    world.attempts.on_disconnected();
+    world.join();
+    world.resynced({{one, "kill"}});
+    world.attempts.on_disconnected();
+    world.join();
+    world.resynced({{one, "adopt"}});
+    const auto lines = world.ended(world.exited(one));
+    CHECK(std::find(lines.begin(), lines.end(), "report 1.1.1") != lines.end());
+    CHECK(world.attempts.find(one) != nullptr);
 }
 
 TEST_CASE("work goes on without a link, and is told when it is back", "[attempts]") {
