@@ -37,15 +37,19 @@ bool has_family(const sockaddr* address, int family) {
     return address != nullptr && address->sa_family == family;
 }
 
-/// Where the interface was given none, that of its network, which the kernel knows as well.
+/// Where the interface was given none (the C library then shows its own address in that place),
+/// that of its network, which the kernel knows as well.
 std::optional<asio::ip::address_v4> broadcast_of(const ifaddrs& entry) {
     if ((entry.ifa_flags & IFF_BROADCAST) == 0) return std::nullopt;
-    if (has_family(entry.ifa_broadaddr, AF_INET) && !v4_of(entry.ifa_broadaddr).is_unspecified())
-        return v4_of(entry.ifa_broadaddr);
+    const auto own = v4_of(entry.ifa_addr);
+    if (has_family(entry.ifa_broadaddr, AF_INET)) {
+        const auto given = v4_of(entry.ifa_broadaddr);
+        if (!given.is_unspecified() && given != own) return given;
+    }
     if (entry.ifa_netmask == nullptr) return std::nullopt;
     const auto hosts = ~v4_of(entry.ifa_netmask).to_uint();
     if (hosts < 3) return std::nullopt;  // a network of two has none
-    return asio::ip::address_v4(v4_of(entry.ifa_addr).to_uint() | hosts);
+    return asio::ip::address_v4(own.to_uint() | hosts);
 }
 
 /// What one address of an interface (getifaddrs(3)) adds.

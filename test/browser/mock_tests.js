@@ -325,6 +325,7 @@ export const tests = {
     const mock = await bench.mock({ boards: 1 });
     const page = await bench.page(`${mock.url}/#/join`);
     await page.click("text=Show the line");
+    await page.waitForSelector("pre.paste:has-text('ABCDE-FGHIJ')");
     const line = await page.textContent("pre.paste");
     check(line.includes("ABCDE-FGHIJ") && line.includes("--master 192.168.1.20:12345"), line);
     const picture = path.join(bench.shots, "qr.png");

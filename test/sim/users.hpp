@@ -45,7 +45,7 @@ class Users {
     Stage& stage_;
     Master& master_;
     Policy policy_;
-    int files_chance_ = 10;  // percent of jobs
+    int files_chance_ = 10;                                       // percent of jobs
     std::map<std::string, std::shared_ptr<const JobSpec>> open_;  // submits without an answer
     std::int64_t last_ = 0;
     int retries_ = 0;
