@@ -18,7 +18,7 @@ namespace {
 /// that a handful is enough; what is left then is met again by the next sweep.
 constexpr int freeze_rounds = 50;
 
-std::vector<pid_t> pids_of(const Attempt& attempt, pid_t runner) {
+std::vector<pid_t> pids_of(const RunningAttempt& attempt, pid_t runner) {
     if (attempt.group) return attempt.group->processes();
     std::vector<pid_t> pids;
     for (const auto& each : tree_of(attempt, list_processes(), runner)) pids.push_back(each.pid);
@@ -31,7 +31,7 @@ double seconds(const timeval& time) {
 
 }  // namespace
 
-std::vector<Process> tree_of(const Attempt& attempt, const std::vector<Process>& processes,
+std::vector<Process> tree_of(const RunningAttempt& attempt, const std::vector<Process>& processes,
                              pid_t runner) {
     return trees_of(processes, [&](const Process& process) {
         if (process.pid == attempt.pid) return !attempt.first_ended;
@@ -40,13 +40,13 @@ std::vector<Process> tree_of(const Attempt& attempt, const std::vector<Process>&
     });
 }
 
-void terminate_tree(const Attempt& attempt, pid_t runner) {
+void terminate_tree(const RunningAttempt& attempt, pid_t runner) {
     const auto pids = pids_of(attempt, runner);
     for (const int signal : {SIGTERM, SIGCONT})
         for (const auto pid : pids) ::kill(pid, signal);
 }
 
-std::size_t kill_tree(const Attempt& attempt, pid_t runner) {
+std::size_t kill_tree(const RunningAttempt& attempt, pid_t runner) {
     if (attempt.group) {
         const auto seen = attempt.group->processes().size();
         attempt.group->kill();
@@ -63,19 +63,19 @@ std::size_t kill_tree(const Attempt& attempt, pid_t runner) {
     return stopped.size();
 }
 
-bool tree_lives(const Attempt& attempt, pid_t runner) {
+bool tree_lives(const RunningAttempt& attempt, pid_t runner) {
     if (attempt.group) return attempt.group->populated();
     return !tree_of(attempt, list_processes(), runner).empty();
 }
 
-bool may_be_left(const Attempt& attempt) {
+bool may_be_left(const RunningAttempt& attempt) {
     if (attempt.group) return attempt.group->populated();
     if (attempt.pipes[0] || attempt.pipes[1]) return true;
     // The session's first process group; EPERM says that it is there and has changed its user.
     return ::kill(-attempt.pid, 0) == 0 || errno != ESRCH;
 }
 
-void raise_memory_score(const Attempt& attempt) {
+void raise_memory_score(const RunningAttempt& attempt) {
     if (attempt.first_ended) return;
     const auto pids = attempt.group ? attempt.group->processes() : std::vector<int>{attempt.pid};
     // Where it may not be written, the kernel treats them as any process.
@@ -83,7 +83,7 @@ void raise_memory_score(const Attempt& attempt) {
         std::ofstream("/proc/" + std::to_string(pid) + "/oom_score_adj") << limits::task_oom_score;
 }
 
-AttemptReport report_of(const Attempt& attempt, Instant now) {
+AttemptReport report_of(const RunningAttempt& attempt, Instant now) {
     AttemptReport report;
     report.key = attempt.spec.key;
     report.outcome = attempt.outcome;

@@ -130,7 +130,7 @@ void Runner::on(LocalConnection&, const StartHeld& message) {
 void Runner::on(LocalConnection&, const KillAttempts& message) {
     for (const auto& key : message.attempts) {
         if (const auto spec = held_.take(key)) {
-            Attempt never_ran(output_path(key));
+            RunningAttempt never_ran(output_path(key));
             never_ran.spec = *spec;
             fail(never_ran, message.outcome, message.reason);
         }
@@ -201,7 +201,7 @@ void Runner::answer_readers(const AttemptKey& key) {
     for (const auto& each : now) answer(each);
 }
 
-RunnerAttempt Runner::describe(const Attempt& attempt) const {
+RunnerAttempt Runner::describe(const RunningAttempt& attempt) const {
     RunnerAttempt description;
     description.key = description.report.key = attempt.spec.key;
     description.pid = attempt.pid;

@@ -76,24 +76,24 @@ class Runner {
     void on(LocalConnection& connection, const ReadAttempt& message);
     void answer(const Reader& reader);
     void answer_readers(const AttemptKey& key);
-    RunnerAttempt describe(const Attempt& attempt) const;
+    RunnerAttempt describe(const RunningAttempt& attempt) const;
     RunnerAttempt describe(const EndedAttempt& ended) const;
     std::string output_of(const EndedAttempt& ended, std::int64_t offset,
                           std::size_t max_bytes) const;
 
     // runner_tasks.cpp: from launch to end
     void launch(const LaunchSpec& spec);
-    bool start(Attempt& attempt, const LaunchSpec& spec);
-    bool open_streams(Attempt& attempt, const LaunchSpec& spec, int (&streams)[3]);
-    pid_t give_birth(Attempt& attempt, SpawnRequest request);
-    void limit_memory(Attempt& attempt);
-    void fail_spawn(Attempt& attempt, const SpawnFailure& failure);
-    void fail(Attempt& attempt, std::string outcome, std::string reason);
-    void await_output(Attempt& attempt, std::size_t which);
-    void read_pipe(Attempt& attempt, std::size_t which);
+    bool start(RunningAttempt& attempt, const LaunchSpec& spec);
+    bool open_streams(RunningAttempt& attempt, const LaunchSpec& spec, int (&streams)[3]);
+    pid_t give_birth(RunningAttempt& attempt, SpawnRequest request);
+    void limit_memory(RunningAttempt& attempt);
+    void fail_spawn(RunningAttempt& attempt, const SpawnFailure& failure);
+    void fail(RunningAttempt& attempt, std::string outcome, std::string reason);
+    void await_output(RunningAttempt& attempt, std::size_t which);
+    void read_pipe(RunningAttempt& attempt, std::size_t which);
     void reap();
-    void look_for_end(Attempt& attempt);
-    void end(Attempt& attempt);
+    void look_for_end(RunningAttempt& attempt);
+    void end(RunningAttempt& attempt);
     void end_unborn(const AttemptKey& key, const SpawnFailure& failure);
     void let_go(const AttemptKey& key);
     void keep(RunnerAttempt attempt, std::string_view output);
@@ -105,11 +105,12 @@ class Runner {
     Duration next_look(Instant now) const;
     void look_within(Duration time);
     void look(Instant now);
-    void look_at(Attempt& attempt, Instant now);
+    void look_at(RunningAttempt& attempt, Instant now);
     void watch_memory();
     void kill_orphans();
-    void begin_kill(Attempt& attempt, std::string outcome, std::string reason, Duration grace);
-    void sweep(Attempt& attempt, Instant now);
+    void begin_kill(RunningAttempt& attempt, std::string outcome, std::string reason,
+                    Duration grace);
+    void sweep(RunningAttempt& attempt, Instant now);
     void sync_spool(Instant now);
     bool may_end(Instant now) const;
 
@@ -129,8 +130,8 @@ class Runner {
     TaskGroups groups_;
     DiskSync disk_sync_;
     boost::asio::steady_timer timer_;
-    std::map<AttemptKey, std::unique_ptr<Attempt>> running_;
-    std::unordered_map<pid_t, Attempt*> by_pid_;
+    std::map<AttemptKey, std::unique_ptr<RunningAttempt>> running_;
+    std::unordered_map<pid_t, RunningAttempt*> by_pid_;
     HeldLaunches held_;
     std::map<AttemptKey, EndedAttempt> ended_;
     std::vector<Reader> readers_;

@@ -57,7 +57,7 @@ std::string inside(const std::string& folder, const std::string& cwd) {
 }  // namespace
 
 void Runner::launch(const LaunchSpec& spec) {
-    auto attempt = std::make_unique<Attempt>(output_path(spec.key));
+    auto attempt = std::make_unique<RunningAttempt>(output_path(spec.key));
     attempt->spec = spec;
     attempt->spec.command.clear();
     attempt->spec.env.clear();
@@ -92,7 +92,7 @@ void Runner::launch(const LaunchSpec& spec) {
     slave_->send(message);
 }
 
-bool Runner::open_streams(Attempt& attempt, const LaunchSpec& spec, int (&streams)[3]) {
+bool Runner::open_streams(RunningAttempt& attempt, const LaunchSpec& spec, int (&streams)[3]) {
     streams[0] = open_input(spec.stdin_file);
     if (streams[0] < 0) {
         fail(attempt, "node", "cannot open " + spec.stdin_file + ": " + std::strerror(errno));
@@ -111,7 +111,7 @@ bool Runner::open_streams(Attempt& attempt, const LaunchSpec& spec, int (&stream
 }
 
 /// False if it could not be started; then that has been told.
-bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
+bool Runner::start(RunningAttempt& attempt, const LaunchSpec& spec) {
     int streams[3] = {-1, -1, -1};
     const bool open = open_streams(attempt, spec, streams);
     if (open) {
@@ -145,7 +145,7 @@ bool Runner::start(Attempt& attempt, const LaunchSpec& spec) {
 }
 
 /// In a cgroup if there are any. -1 and errno if the kernel makes no process.
-pid_t Runner::give_birth(Attempt& attempt, SpawnRequest request) {
+pid_t Runner::give_birth(RunningAttempt& attempt, SpawnRequest request) {
     const bool limited = attempt.spec.memory_bytes > 0;
     request.wait = limited;  // see limit_memory()
     attempt.group = groups_.take(limited);
@@ -171,14 +171,14 @@ pid_t Runner::give_birth(Attempt& attempt, SpawnRequest request) {
 
 /// Not before the task is a program of its own: until then it shares the runner's memory, and the
 /// kernel, when it kills for want of memory, kills all who share what it frees.
-void Runner::limit_memory(Attempt& attempt) {
+void Runner::limit_memory(RunningAttempt& attempt) {
     if (!attempt.group || attempt.spec.memory_bytes <= 0) return;
     attempt.memory_kills_before = attempt.group->memory_kills();
     attempt.memory_by_kernel = attempt.group->limit_memory(attempt.spec.memory_bytes);
 }
 
 /// An attempt whose program was never executed has ended.
-void Runner::fail_spawn(Attempt& attempt, const SpawnFailure& failure) {
+void Runner::fail_spawn(RunningAttempt& attempt, const SpawnFailure& failure) {
     const auto& spec = attempt.spec;
     const std::string why = std::strerror(failure.error);
     const auto cwd = spec.cwd.empty() ? spec.folder : spec.cwd;
@@ -205,7 +205,7 @@ void Runner::fail_spawn(Attempt& attempt, const SpawnFailure& failure) {
 }
 
 /// An attempt that never ran has ended.
-void Runner::fail(Attempt& attempt, std::string outcome, std::string reason) {
+void Runner::fail(RunningAttempt& attempt, std::string outcome, std::string reason) {
     groups_.give_back(std::move(attempt.group));
     RunnerAttempt ended;
     ended.key = ended.report.key = attempt.spec.key;
@@ -219,10 +219,11 @@ void Runner::fail(Attempt& attempt, std::string outcome, std::string reason) {
     keep(std::move(ended), {});
 }
 
-void Runner::await_output(Attempt& attempt, std::size_t which) {
+void Runner::await_output(RunningAttempt& attempt, std::size_t which) {
     const auto key = attempt.spec.key;
     attempt.pipes[which]->async_wait(
-        Attempt::Pipe::wait_read, [this, key, which](const boost::system::error_code& error) {
+        RunningAttempt::Pipe::wait_read,
+        [this, key, which](const boost::system::error_code& error) {
             const auto known = running_.find(key);
             if (error || known == running_.end() || !known->second->pipes[which]) return;
             auto& running = *known->second;
@@ -235,7 +236,7 @@ void Runner::await_output(Attempt& attempt, std::size_t which) {
 }
 
 /// Takes what is there, at most as much as a pipe usually holds.
-void Runner::read_pipe(Attempt& attempt, std::size_t which) {
+void Runner::read_pipe(RunningAttempt& attempt, std::size_t which) {
     static std::array<char, limits::read_bytes> buffer;
     const int pipe = attempt.pipes[which]->native_handle();
     auto count = ::read(pipe, buffer.data(), buffer.size());
@@ -274,7 +275,7 @@ void Runner::reap() {
 }
 
 /// Once the first process has ended: ends the attempt, or what it left behind first.
-void Runner::look_for_end(Attempt& attempt) {
+void Runner::look_for_end(RunningAttempt& attempt) {
     if (!attempt.first_ended) return;
     // What was ordered is the better answer for one that was to be ended.
     const auto failure = attempt.spawning ? attempt.spawning->failure() : std::nullopt;
@@ -284,7 +285,7 @@ void Runner::look_for_end(Attempt& attempt) {
 }
 
 /// The tree is gone.
-void Runner::end(Attempt& attempt) {
+void Runner::end(RunningAttempt& attempt) {
     const auto key = attempt.spec.key;
     // A pipe's capacity is bounded, so this is too; whoever got hold of its other end may fill it
     // again and again.

@@ -137,7 +137,7 @@ void Runner::look(Instant now) {
     sync_spool(now);
 }
 
-void Runner::look_at(Attempt& attempt, Instant now) {
+void Runner::look_at(RunningAttempt& attempt, Instant now) {
     const auto& spec = attempt.spec;
     const bool unborn = attempt.spawning && attempt.spawning->failure();
     if (attempt.spawning && attempt.spawning->over() && !unborn) {
@@ -181,7 +181,8 @@ void Runner::watch_memory() {
     }
 }
 
-void Runner::begin_kill(Attempt& attempt, std::string outcome, std::string reason, Duration grace) {
+void Runner::begin_kill(RunningAttempt& attempt, std::string outcome, std::string reason,
+                        Duration grace) {
     if (attempt.outcome.empty() && !attempt.first_ended) {
         attempt.outcome = std::move(outcome);
         attempt.reason = std::move(reason);
@@ -196,7 +197,7 @@ void Runner::begin_kill(Attempt& attempt, std::string outcome, std::string reaso
 }
 
 /// One turn of a kill that has begun.
-void Runner::sweep(Attempt& attempt, Instant now) {
+void Runner::sweep(RunningAttempt& attempt, Instant now) {
     const auto age = now - *attempt.kill_began;
     if (attempt.first_ended && !tree_lives(attempt, ::getpid())) return end(attempt);
     if (age < attempt.grace) return;

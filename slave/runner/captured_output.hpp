@@ -12,13 +12,13 @@ namespace rpic {
 /// What one attempt prints, as records (output.hpp): in memory up to limits::inline_output_bytes,
 /// then in a file; above limits::output_bytes, or when the disk is full, it is dropped and a note
 /// at the end says how much.
-class TaskOutput {
+class CapturedOutput {
   public:
     /// `path` of the file, which is made when it is needed.
-    explicit TaskOutput(std::filesystem::path path) : path_(std::move(path)) {}
-    ~TaskOutput();
-    TaskOutput(const TaskOutput&) = delete;
-    TaskOutput& operator=(const TaskOutput&) = delete;
+    explicit CapturedOutput(std::filesystem::path path) : path_(std::move(path)) {}
+    ~CapturedOutput();
+    CapturedOutput(const CapturedOutput&) = delete;
+    CapturedOutput& operator=(const CapturedOutput&) = delete;
 
     void append(OutputStream stream, std::string_view bytes);
     /// Nothing more comes.

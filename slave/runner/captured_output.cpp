@@ -1,4 +1,4 @@
-#include "slave/runner/task_output.hpp"
+#include "slave/runner/captured_output.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -33,12 +33,12 @@ constexpr std::size_t note_bytes = 512;
 
 }  // namespace
 
-TaskOutput::~TaskOutput() {
+CapturedOutput::~CapturedOutput() {
     if (file_ >= 0) ::close(file_);
 }
 
 /// Takes a record whole or not at all.
-bool TaskOutput::keep(std::string_view record) {
+bool CapturedOutput::keep(std::string_view record) {
     const bool fits =
         static_cast<std::size_t>(size_) + record.size() <= limits::inline_output_bytes;
     if (file_ < 0 && fits) {
@@ -75,7 +75,7 @@ bool TaskOutput::keep(std::string_view record) {
     return false;
 }
 
-void TaskOutput::append(OutputStream stream, std::string_view bytes) {
+void CapturedOutput::append(OutputStream stream, std::string_view bytes) {
     const auto more = static_cast<std::int64_t>(bytes.size());
     // After the first gap nothing is kept: what follows would look as if it belonged there.
     if (dropped_ > 0) {
@@ -95,7 +95,7 @@ void TaskOutput::append(OutputStream stream, std::string_view bytes) {
     dropped_ = more;
 }
 
-void TaskOutput::finish() {
+void CapturedOutput::finish() {
     if (dropped_ == 0) return;
     std::string note = "rpicluster: " + format_size(dropped_) + " of output were dropped: ";
     if (error_ == 0)
@@ -113,7 +113,7 @@ void TaskOutput::finish() {
     dropped_ = 0;
 }
 
-std::string TaskOutput::read(std::int64_t offset, std::size_t max_bytes) const {
+std::string CapturedOutput::read(std::int64_t offset, std::size_t max_bytes) const {
     if (offset < 0 || offset >= size_) return {};
     const auto size = std::min(max_bytes, static_cast<std::size_t>(size_ - offset));
     if (file_ >= 0) return read_from(file_, offset, size);
