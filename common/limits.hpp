@@ -260,7 +260,12 @@ inline constexpr std::size_t web_page = 1000;   // of ?limit=; more: 400
 inline constexpr std::size_t web_files_listed = 10'000;             // of a list of files
 inline constexpr std::size_t web_manifest_bytes = 8 * 1024 * 1024;  // larger: not shown
 inline constexpr std::size_t web_resume_bytes = 1024 * 1024;  // of events that are remembered,
-inline constexpr auto web_resume_time = 60s;       // so long without viewers; later ones begin anew
+inline constexpr auto web_resume_time = 60s;      // so long without viewers; later ones begin anew
+inline constexpr auto web_history_time = 15min;   // of nodes' vitals; older: forgotten
+inline constexpr auto web_history_interval = 4s;  // between two samples; others: left out
+inline constexpr std::size_t web_history_samples = 65'536;  // of all nodes; more: the oldest go
+inline constexpr std::size_t web_history_gaps = 32;         // of one node; likewise
+inline constexpr auto web_history_kept = 1s;                // its text is not made anew
 inline constexpr std::size_t shown_jobs = 200;     // the newest; others are there on request
 inline constexpr std::size_t shown_events = 200;   // likewise
 inline constexpr std::size_t shown_runs = 2'000;   // attempts of the task stream; others: skipped

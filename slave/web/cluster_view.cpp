@@ -4,8 +4,8 @@
 #include <charconv>
 #include <utility>
 
-#include "common/history_limits.hpp"
 #include "common/keys.hpp"
+#include "common/limits.hpp"
 
 namespace rpic {
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "common/history_limits.hpp"
+#include "common/limits.hpp"
 #include "slave/web/view_json.hpp"
 
 namespace rpic {

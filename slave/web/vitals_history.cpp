@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/history_limits.hpp"
+#include "common/limits.hpp"
 
 namespace rpic {
 

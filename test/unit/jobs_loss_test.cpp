@@ -12,6 +12,15 @@ AttemptState has(AttemptKey key, const std::string& state) {
     return told;
 }
 
+/// A task of which never two may run; its lease ends before the 60 s.
+void start_with_lease(JobsWorld& world) {
+    auto spec = world.spec();
+    spec.on_disconnect = "stop";
+    spec.lost_after_seconds = 60;
+    world.submit(spec);
+    world.place();
+}
+
 }  // namespace
 
 TEST_CASE("keep: the task of a lost node runs elsewhere; the first success wins", "[jobs]") {
@@ -83,11 +92,7 @@ TEST_CASE("No task has more than two live attempts; the oldest gives way", "[job
 TEST_CASE("stop: the task runs again only once the lease has certainly ended", "[jobs]") {
     JobsWorld world;
     world.worker("a", 1);
-    auto spec = world.spec();
-    spec.on_disconnect = "stop";
-    spec.lost_after_seconds = 60;
-    world.submit(spec);
-    world.place();
+    start_with_lease(world);
     CHECK(node_job(*world.jobs.find(1), "amd64").stop_after_seconds < 60 * 0.96);
     world.worker("b", 2);
     world.beat({2});
@@ -103,11 +108,7 @@ TEST_CASE("stop: the task runs again only once the lease has certainly ended", "
 TEST_CASE("stop: a job that was cancelled on a lost node is over once the lease is", "[jobs]") {
     JobsWorld world;
     world.worker("a", 1);
-    auto spec = world.spec();
-    spec.on_disconnect = "stop";
-    spec.lost_after_seconds = 60;
-    world.submit(spec);
-    world.place();
+    start_with_lease(world);
     world.worker("b", 2);
     world.beat({2});
     const bool lost_first = GENERATE(true, false);
@@ -129,11 +130,7 @@ TEST_CASE("stop: a node that comes back in time keeps its task, and the old dead
     JobsWorld world;
     world.worker("a", 1);
     world.worker("b", 2, 0);
-    auto spec = world.spec();
-    spec.on_disconnect = "stop";
-    spec.lost_after_seconds = 60;
-    world.submit(spec);
-    world.place();
+    start_with_lease(world);
     world.beat({});
     world.disconnect(1);
     world.pass(40s);

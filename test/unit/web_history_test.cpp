@@ -1,7 +1,7 @@
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 
-#include "common/history_limits.hpp"
+#include "common/limits.hpp"
 #include "slave/web/view_json.hpp"
 #include "slave/web/view_texts.hpp"
 #include "slave/web/vitals_history.hpp"
