@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <tuple>
 
+#include "common/at_most.hpp"
 #include "common/clock.hpp"
 #include "common/file_io.hpp"
 #include "common/limits.hpp"
@@ -173,9 +174,8 @@ void BlobStore::read_again(Partial& partial) {
     if (::fstat(partial.file.get(), &status) != 0) fail_file("read", path.native());
     const std::int64_t end = std::min<std::int64_t>(status.st_size, partial.size);
     while (partial.received < end && Clock::now() < deadline) {
-        const auto left = static_cast<std::size_t>(end - partial.received);
-        const auto bytes =
-            read_at(partial.file, partial.received, std::min(left, file_read_bytes), path.native());
+        const auto count = at_most(end - partial.received, file_read_bytes);
+        const auto bytes = read_at(partial.file, partial.received, count, path.native());
         if (bytes.empty()) break;
         partial.hash.update(bytes);
         partial.received += static_cast<std::int64_t>(bytes.size());
@@ -282,7 +282,7 @@ BlobStore::Piece BlobStore::get_chunk(const std::string& blob, std::int64_t offs
         throw FileError("bad_request", "a part that lies beyond the end of its file");
     Piece piece;
     piece.size = status.st_size;
-    const auto count = std::min(static_cast<std::size_t>(piece.size - offset), limits::chunk_bytes);
+    const auto count = at_most(piece.size - offset, limits::chunk_bytes);
     piece.bytes = read_at(reading_file_, offset, count, path_of(blob).native());
     if (offset + static_cast<std::int64_t>(piece.bytes.size()) == piece.size) {
         reading_.clear();
@@ -303,11 +303,11 @@ Descriptor BlobStore::open(const std::string& blob) {
 
 std::string BlobStore::read(const std::string& blob, std::size_t max_bytes) {
     const auto file = open(blob);
-    const auto size = static_cast<std::size_t>(stored_size(blob));
-    if (size > max_bytes)
+    const auto size = stored_size(blob);
+    if (size > static_cast<std::int64_t>(max_bytes))
         throw FileError("bad_request", blob + " is larger than " +
                                            format_size(static_cast<std::int64_t>(max_bytes)));
-    return read_at(file, 0, size, path_of(blob).native());
+    return read_at(file, 0, static_cast<std::size_t>(size), path_of(blob).native());
 }
 
 std::vector<BlobStore::BlobInfo> BlobStore::list() {

@@ -1,6 +1,7 @@
 #include "common/frame.hpp"
 
 #include <charconv>
+#include <cstdint>
 #include <string>
 
 #include "common/errors.hpp"
@@ -12,10 +13,10 @@ namespace {
 constexpr std::string_view raw_prefix = "{\"raw\":";
 
 /// The N of {"raw":N,...}; 0 if the frame does not start like that.
-std::size_t raw_length(std::string_view json) {
+std::uint64_t raw_length(std::string_view json) {
     if (!json.starts_with(raw_prefix)) return 0;
     const auto digits = json.substr(raw_prefix.size());
-    std::size_t length = 0;
+    std::uint64_t length = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
     const bool followed = end != digits.data() + digits.size() && (*end == ',' || *end == '}');
     if (error != std::errc{} || !followed) throw BadMessageError("a broken raw length");
@@ -35,9 +36,10 @@ std::size_t FrameSplitter::next(std::string_view buffer, Frame& frame) {
     }
     scanned_ = end;  // for the case that raw bytes are still to come
     const auto json = buffer.substr(0, end);
-    const std::size_t raw = max_raw_ > 0 ? raw_length(json) : 0;
-    if (raw > max_raw_)
+    const std::uint64_t length = max_raw_ > 0 ? raw_length(json) : 0;
+    if (length > max_raw_)
         throw BadMessageError("a raw tail longer than " + std::to_string(max_raw_) + " bytes");
+    const auto raw = static_cast<std::size_t>(length);
     const std::size_t total = end + 1 + raw;
     if (buffer.size() < total) return 0;
     frame.json = json;

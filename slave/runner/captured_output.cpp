@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/at_most.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -39,11 +40,11 @@ CapturedOutput::~CapturedOutput() {
 
 /// Takes a record whole or not at all.
 bool CapturedOutput::keep(std::string_view record) {
-    const bool fits =
-        static_cast<std::size_t>(size_) + record.size() <= limits::inline_output_bytes;
+    const auto size = size_ + static_cast<std::int64_t>(record.size());
+    const bool fits = size <= static_cast<std::int64_t>(limits::inline_output_bytes);
     if (file_ < 0 && fits) {
         memory_ += record;
-        size_ += static_cast<std::int64_t>(record.size());
+        size_ = size;
         return true;
     }
     std::string bytes;
@@ -115,7 +116,7 @@ void CapturedOutput::finish() {
 
 std::string CapturedOutput::read(std::int64_t offset, std::size_t max_bytes) const {
     if (offset < 0 || offset >= size_) return {};
-    const auto size = std::min(max_bytes, static_cast<std::size_t>(size_ - offset));
+    const auto size = at_most(size_ - offset, max_bytes);
     if (file_ >= 0) return read_from(file_, offset, size);
     return memory_.substr(static_cast<std::size_t>(offset), size);
 }

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 
+#include "common/at_most.hpp"
 #include "common/limits.hpp"
 #include "common/until_first_failure.hpp"
 #include "common/version.hpp"
@@ -223,8 +224,8 @@ std::string Runner::output_of(const EndedAttempt& ended, std::int64_t offset,
     if (offset < 0) return {};
     if (!ended.attempt.output_file.empty())
         return read_output_file(ended.attempt.output_file, offset, max_bytes);
-    const auto begin = static_cast<std::size_t>(offset);
-    if (begin >= ended.inline_bytes) return {};
+    const auto begin = at_most(offset, ended.inline_bytes);
+    if (begin == ended.inline_bytes) return {};
     const auto size = std::min(max_bytes, ended.inline_bytes - begin);
     if (!ended.in_spool) return ended.output.substr(begin, size);
     return spool_.read(ended.attempt.key, ended.record_head + begin, size);

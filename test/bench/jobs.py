@@ -186,7 +186,8 @@ def latency(bench, report, sizes) -> None:
               task=bench.bin / "rpicluster-bench-stamp") as load:
         report.command(load.shown())
         done = load.wait("done", 60 + sizes.submits)
-    for name, times, targets in (("submit to answer", done["acknowledged"], None),
+    for name, times, targets in (("the same program by posix_spawn alone", done["spawned"], None),
+                                 ("submit to answer", done["acknowledged"], None),
                                  ("submit to start", done["started"], (0.003, 0.015))):
         for index, percent in enumerate((50, 99)):
             value = measure.percentile(times, percent)

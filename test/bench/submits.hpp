@@ -1,9 +1,13 @@
 #pragma once
 
+#include <spawn.h>
+#include <sys/wait.h>
+
 #include <boost/asio/ip/udp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
+#include <system_error>
 
 #include "common/files.hpp"
 #include "common/keys.hpp"
@@ -15,7 +19,8 @@
 namespace rpic::bench {
 
 /// Jobs of one task, each submitted when the one before has ended. The task (stamp.c) sends the
-/// time of its first instruction to a port of ours.
+/// time of its first instruction to a port of ours. Before each, the same program is started
+/// without a cluster: what this machine takes for that is a part of every start.
 class Submits {
   public:
     explicit Submits(const Options& options) : options_(options) {}
@@ -39,9 +44,15 @@ class Submits {
         co_await link.next_frame();
         json::array acknowledged;
         json::array started;
+        json::array spawned;
         for (std::size_t number = 0; number < options_.messages; ++number) {
             // Until the one before is over with all that follows from it.
             co_await sleep_for(pause);
+            const auto began = Clock::now();
+            const auto pid = spawn(stamps.local_endpoint().port());
+            const auto alone = co_await next_stamp(stamps);
+            spawned.emplace_back(alone - seconds_of(began));
+            ::waitpid(pid, nullptr, 0);  // it ends right after its stamp
             const auto submit = next_submit(stamps.local_endpoint().port());
             const auto sent = Clock::now();
             link.send(submit);
@@ -56,6 +67,7 @@ class Submits {
         done["event"] = "done";
         done["acknowledged"] = std::move(acknowledged);
         done["started"] = std::move(started);
+        done["spawned"] = std::move(spawned);
         print(done);
     }
 
@@ -68,6 +80,18 @@ class Submits {
         submit.id = ++requests_;
         submit.spec.command = {options_.task, std::to_string(port)};
         return submit;
+    }
+
+    pid_t spawn(std::uint16_t port) const {
+        std::string program = options_.task;
+        std::string argument = std::to_string(port);
+        char* const words[] = {program.data(), argument.data(), nullptr};
+        char* const environment[] = {nullptr};
+        pid_t pid = 0;
+        if (const int error =
+                ::posix_spawn(&pid, program.c_str(), nullptr, nullptr, words, environment))
+            throw std::system_error(error, std::generic_category(), "cannot start " + program);
+        return pid;
     }
 
     static asio::awaitable<double> next_stamp(udp::socket& stamps) {

@@ -188,7 +188,7 @@ class FuzzCase(Case):
 
 
 # Seconds of one execution in one process.
-PURE_TARGETS = {"config": 5e-4, "frame": 4e-5, "job-file": 3e-4, "lines": 4e-5, "manifest": 6e-5,
+PURE_TARGETS = {"config": 5e-4, "discovery": 1e-4, "frame": 4e-5, "job-file": 3e-4, "lines": 4e-5, "manifest": 6e-5,
                 "message": 1e-4, "where": 1.5e-4, "words": 2e-4}
 OTHER_TARGETS = {"http": 3e-4, "spool": 1e-3, "store": 5e-3}  # coroutines, and files
 POLICIES = {"mixed": (), "keep": ("--policy", "keep"), "stop": ("--policy", "stop")}

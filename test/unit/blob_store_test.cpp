@@ -42,7 +42,7 @@ std::string code_of(const std::function<void()>& work) {
 }
 
 void age(const BlobStore& store, const std::string& blob, std::int64_t seconds) {
-    const timespec past{wall_seconds() - seconds, 0};
+    const timespec past{static_cast<time_t>(wall_seconds() - seconds), 0};
     const timespec times[] = {past, past};
     REQUIRE(::utimensat(AT_FDCWD, store.path_of(blob).c_str(), times, 0) == 0);
 }
