@@ -19,8 +19,6 @@ install(FILES README.md docs/guarantees.md docs/operations.md docs/security.md d
   DESTINATION share/doc/rpicluster COMPONENT cluster)
 install(FILES ${here}/completion.bash DESTINATION share/bash-completion/completions
   RENAME rpicluster COMPONENT cluster)
-install(FILES ${here}/rpicluster.overrides DESTINATION share/lintian/overrides RENAME rpicluster
-  COMPONENT cluster)
 install(FILES python/rpicluster.py DESTINATION lib/python3/dist-packages COMPONENT python)
 install(DIRECTORY python/_rpicluster DESTINATION lib/python3/dist-packages COMPONENT python
   FILES_MATCHING PATTERN "*.py" PATTERN "__pycache__" EXCLUDE)
@@ -59,6 +57,21 @@ foreach(pair slave:rpicluster-slave cluster:rpicluster python:python3-rpicluster
 endforeach()
 get_property(compressed GLOBAL PROPERTY RPIC_COMPRESSED)
 add_custom_target(rpicluster-package-files ALL DEPENDS ${compressed})
+
+# What lintian would call a mistake, and is none.
+function(install_overrides package component programs why)
+  configure_file(${here}/overrides.in packaging/${component}/overrides @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/packaging/${component}/overrides
+    DESTINATION share/lintian/overrides RENAME ${package} COMPONENT ${component})
+endfunction()
+if(RPIC_STATIC)
+  set(why "They run on systems whose libraries are of another kind.")
+  install_overrides(rpicluster-slave slave usr/bin/* "${why}")
+  install_overrides(rpicluster cluster usr/bin/* "${why}")
+else()
+  install_overrides(rpicluster cluster usr/bin/rpicluster-render
+    "It travels to nodes on which nothing is installed.")
+endif()
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME rpicluster)

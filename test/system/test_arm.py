@@ -24,8 +24,9 @@ PACKAGE_OF = {"libc.so.6": "libc6", "libm.so.6": "libc6", "ld-linux-aarch64.so.1
 TILES = 12
 
 
-def output_of(*command) -> str:
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+def output_of(*command, **keywords) -> str:
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False,
+                          **keywords)
     if done.returncode != 0:
         raise AssertionError(f"{command} gave {done.returncode}: {done.stdout}{done.stderr}")
     return done.stdout
@@ -90,6 +91,18 @@ class Builds(ArmTest):
 
     def test_packages_armel(self):
         self.check_packages("armel")
+
+    @unittest.skipUnless(shutil.which("lintian"), "no lintian")
+    @time_limit(300)
+    def test_lintian(self):
+        archs = [arch for arch in CPUS if not missing(arch)]
+        if not archs:
+            self.skipTest(missing("armel"))
+        files = [path for arch in archs
+                 for path in (ROOT / f"build-{arch}" / "packages").glob(f"*_{arch}.deb")]
+        self.assertEqual(len(files), 2 * len(archs))
+        output_of("lintian", "--fail-on", "error,warning", "--allow-root", *files,
+                  env=dict(os.environ, TMPDIR=str(self.cluster.folder)))  # it leaves files there
 
     def test_armel_has_no_instruction_of_later_processors(self):
         """What a Pi 1 lacks would only be found out there, and only where it is reached."""

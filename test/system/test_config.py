@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import socket
 
 from cluster import SystemTest, free_port, is_listening, wait_for
@@ -107,6 +108,23 @@ class SeedsFile(Config):
         master = self.start_master("--config", sample, "--port", self.port)
         self.wait_listening(self.port, master)
         self.assertEqual(master.log_lines("unknown"), [])
+
+    def test_settings_of_the_containers_are_known(self):
+        """An environment variable with a mistake in its name would be ignored without a word."""
+        root = pathlib.Path(__file__).resolve().parents[2]
+        compose = (root / "etc" / "compose.yml").read_text(encoding="ascii")
+        sample = (root / "etc" / "rpicluster.cfg").read_text(encoding="utf-8")
+        known, section = set(), ""
+        for line in sample.splitlines():
+            section = line.strip("[]") if line.startswith("[") else section
+            if key := re.match(r"#?([a-z_]+) =", line):
+                known.add(f"RPICLUSTER_{section}_{key[1]}".upper())
+        used = re.findall(r"^ +(RPICLUSTER_\w+):", compose, re.MULTILINE)
+        self.assertTrue(used)
+        self.assertLessEqual(set(used), known)
+        stages = re.findall(r"^FROM .* AS (\w+)$", (root / "etc" / "Dockerfile").read_text("ascii"),
+                            re.MULTILINE)
+        self.assertLessEqual(set(re.findall(r"target: (\w+)", compose)), set(stages))
 
 
 class Precedence(Config):

@@ -42,7 +42,7 @@ class Systemd(PackageTest):
 
     def kill(self, unit: str, signal: str) -> int:
         pid = self.main_pid(unit)
-        self.system.run("kill", f"-{signal}", pid)
+        self.system.run("sh", "-c", f"kill -{signal} {pid}")  # the shell's: there is no other
         return pid
 
     def node(self) -> dict:
