@@ -12,6 +12,7 @@ that is not installed, the HTTP API of the cluster's webserver.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -224,7 +225,8 @@ class Cluster(concurrent.futures.Executor):
             if not ended:
                 stream.abandon()
                 if completed.job:
-                    self.transport.cancel(str(completed.job["id"]))
+                    with contextlib.suppress(ClusterError):  # the first trouble is the one to tell
+                        self.transport.cancel(str(completed.job["id"]))
         problem = stream.end()
         if problem:
             raise problem

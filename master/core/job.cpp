@@ -31,6 +31,8 @@ std::string check_texts(const JobSpec& spec) {
         return "the command is empty: say what to run behind \"--\"";
     for (const auto& word : spec.command)
         if (word.find('\0') != std::string::npos) return "a word of the command holds a NUL byte";
+    if (spec.cwd.find('\0') != std::string::npos)
+        return "the folder in which the task starts holds a NUL byte";
     for (const auto& [name, value] : spec.env)
         if (name.empty() || name.find('=') != std::string::npos ||
             (name + value).find('\0') != std::string::npos)

@@ -1,6 +1,10 @@
 #include "master/core/jobs.hpp"
 
 #include <algorithm>
+#include <boost/describe/members.hpp>
+#include <boost/mp11/algorithm.hpp>
+#include <cmath>
+#include <type_traits>
 
 #include "common/limits.hpp"
 #include "common/text.hpp"
@@ -25,6 +29,22 @@ Dependency parse_dependency(std::string_view text) {
         text.remove_prefix(colon + 1);
     dependency.job = std::stoll(std::string(text));
     return dependency;
+}
+
+/// Whether both ask for the same: a submit that is sent again, or another one.
+bool same_spec(const JobSpec& one, const JobSpec& other) {
+    bool same = true;
+    using Members = boost::describe::describe_members<JobSpec, boost::describe::mod_public>;
+    boost::mp11::mp_for_each<Members>([&](auto member) {
+        const auto& a = one.*member.pointer;
+        const auto& b = other.*member.pointer;
+        if constexpr (std::is_floating_point_v<std::remove_cvref_t<decltype(a)>>)
+            // Written as text and read again, a number may have moved by its last digit.
+            same = same && std::abs(a - b) <= 1e-9 * std::max(1.0, std::abs(a));
+        else
+            same = same && a == b;
+    });
+    return same;
 }
 
 std::string idempotency_id(std::string_view submitter, std::string_view key) {
@@ -166,8 +186,14 @@ std::variant<Jobs::Accepted, Jobs::Refusal> Jobs::submit(Moment now,
                                                          std::string_view submitter,
                                                          std::int64_t item_count,
                                                          Effects& effects) {
-    if (const auto* job = submitted_before(submitter, spec->idempotency_key))
-        return Accepted{job->status.id, true, {}};
+    if (const auto* job = submitted_before(submitter, spec->idempotency_key)) {
+        if (same_spec(*job->spec, *spec)) return Accepted{job->status.id, true, {}};
+        return Refusal{"conflict", "the idempotency key \"" +
+                                       printable(spec->idempotency_key, limits::log_text_chars) +
+                                       "\" belongs to job " + std::to_string(job->status.id) +
+                                       ", which asks for something else: a new job needs a key "
+                                       "of its own"};
+    }
     JobStatus status;
     if (const auto complaint = check_spec(*spec, item_count, status); !complaint.empty())
         return Refusal{"bad_request", complaint};

@@ -86,7 +86,8 @@ class Https(Transport):
 
     def cancel(self, job: str, tasks: typing.Sequence[int] = ()) -> None:
         body = {"tasks": selector(tasks)} if tasks else {}
-        self._web.ask("POST", f"jobs/{_quoted(job)}/cancel", body)
+        # 409: it has ended by itself, which is as good, and what the command says as well.
+        self._web.ask("POST", f"jobs/{_quoted(job)}/cancel", body, accepted=409)
 
     def fetch(self, job: str, to: Path, by_task: bool) -> int:
         files = 0

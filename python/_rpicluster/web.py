@@ -164,7 +164,8 @@ class Web:
         bearer = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         return {**bearer, **more}
 
-    def _exchange(self, act: typing.Callable[[http.client.HTTPConnection], Answer]) -> Answer:
+    def _exchange(self, act: typing.Callable[[http.client.HTTPConnection], Answer],
+                  accepted: int = 0) -> Answer:
         """A connection that was idle may have been closed meanwhile: then once more on another one.
         Everything that is sent here may be sent twice."""
         for _ in range(KEPT + 1):
@@ -180,13 +181,15 @@ class Web:
                 raise ClusterError(f"{self.place} does not answer: {what}", UNREACHABLE) from error
         else:
             raise ClusterError(f"{self.place} closes its connections", UNREACHABLE)
-        if answer.status >= 400:
+        if answer.status >= 400 and answer.status != accepted:
             raise _problem(answer.status, answer.body)
         return answer
 
     def ask(self, method: str, path: str, body: typing.Optional[Json] = None,
-            headers: typing.Optional[typing.Mapping[str, str]] = None) -> Answer:
-        """Below /api/v1/. Throws ClusterError; 304 is an answer."""
+            headers: typing.Optional[typing.Mapping[str, str]] = None,
+            accepted: int = 0) -> Answer:
+        """Below /api/v1/. Throws ClusterError; 304 is an answer, and so is the status `accepted`.
+        """
         data = None if body is None else json.dumps(body).encode()
         fields = self._headers(headers or {})
         if data is not None:
@@ -197,7 +200,7 @@ class Web:
             answer = connection.getresponse()
             return Answer(answer.status, answer.getheader("ETag", ""), answer.read())
 
-        return self._exchange(act)
+        return self._exchange(act, accepted)
 
     def download(self, href: str, take: typing.Callable[[bytes], object],
                  begin: typing.Callable[[], object]) -> None:

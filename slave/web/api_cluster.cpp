@@ -20,7 +20,8 @@ const NodeView& node_named(const Exchange& exchange) {
     for (const auto& [id, node] : exchange.services.view.nodes)
         if (id == name || node.name == name) return node;
     throw ProblemError(404, "there is no node with the name or id \"" +
-                                printable(name, limits::name_chars) + "\"");
+                                printable(name, limits::name_chars) +
+                                "\": /api/v1/nodes lists them");
 }
 
 /// Whether the change can be seen in what is known of the node.
@@ -118,8 +119,8 @@ awaitable<Answer> label_node(Exchange& exchange) {
     for (const auto& member : body) {
         const std::string label(member.key());
         const auto* text = member.value().if_string();
-        const bool good =
-            node_name(label) == label && (text != nullptr || member.value().is_null());
+        const bool good = !label.empty() && node_name(label) == label &&
+                          (text != nullptr || member.value().is_null());
         if (!good)
             throw ProblemError(400, "the label \"" + printable(label, limits::name_chars) +
                                         "\": expected a name of letters, digits, '.', '_' and '-', "
@@ -130,7 +131,8 @@ awaitable<Answer> label_node(Exchange& exchange) {
             throw ProblemError(400, "the value of the label " + label +
                                         " is too long or holds control characters");
     }
-    if (request.labels.empty()) throw ProblemError(400, "expected {\"LABEL\": \"value\"}");
+    if (request.labels.empty())
+        throw ProblemError(400, "expected {\"LABEL\": \"value\"}, or null to remove the label");
     Answer answer = co_await change_node(exchange, request);
     co_return answer;
 }

@@ -90,8 +90,8 @@ awaitable<Answer> send_file(Exchange& exchange, Visit& visit, std::vector<std::s
             if (entry.path == path && entry.is_file()) found = entry;
     }
     if (!found.is_file())
-        throw ProblemError(
-            404, "there is no file \"" + printable(path, limits::log_text_chars) + "\" here");
+        throw ProblemError(404, "there is no file \"" + printable(path, limits::log_text_chars) +
+                                    "\" here: the same URL without it lists those that are");
     auto head = file_head(found);
     if (etag_matches(exchange.request.if_none_match, '"' + found.blob + '"')) {
         head.status = 304;

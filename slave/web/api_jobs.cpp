@@ -1,9 +1,11 @@
 #include "slave/web/api_job.hpp"
 
 #include <charconv>
+#include <map>
 
 #include "common/limits.hpp"
 #include "common/text.hpp"
+#include "common/utf8.hpp"
 #include "slave/web/handlers.hpp"
 #include "slave/web/job_body.hpp"
 #include "slave/web/json_body.hpp"
@@ -68,11 +70,31 @@ awaitable<void> wait_for_job(Exchange& exchange, Visit& visit, JobDetail& detail
     }
 }
 
+/// Why a job that has ended cannot be changed so: what has no effect is no success. Empty if it
+/// can.
+std::string impossible(const HoldJobs&, const JobView&) {
+    return "it has no tasks left that could wait; POST to its /retry runs failed ones again";
+}
+std::string impossible(const SetPriority&, const JobView&) {
+    return "it has no tasks left that could come earlier or later";
+}
+std::string impossible(const CancelJobs&, const JobView& job) {
+    return job.state == "cancelled" ? std::string() : "there is nothing left to cancel";
+}
+std::string impossible(const RetryJob&, const JobView&) {
+    return {};
+}
+
 /// Sends a request about the job of the path, and tells the job as it is then.
 template <class Request>
 awaitable<Answer> change_job(Exchange& exchange, Request request) {
     const auto job = job_number(exchange);
     auto visit = co_await exchange.visit();
+    const auto before = co_await ask_job(*visit, job);
+    const auto reason = impossible(request, before.job);
+    if (has_ended(before.job) && !reason.empty())
+        throw ProblemError(
+            409, "job " + before.job.id + " has ended (" + before.job.state + "): " + reason);
     visit->send(std::move(request));
     auto reply = co_await visit->reply();
     take_answer<Done>(std::move(reply));
@@ -101,6 +123,31 @@ awaitable<Answer> ask_jobs(Exchange& exchange, ListJobs request, std::int64_t li
     co_return json_answer(json::serialize(object));
 }
 
+/// Every file that the job names must have been sent: a task that starts without it could only
+/// fail.
+awaitable<void> check_files(Visit& visit, const JobBody& job) {
+    std::map<std::string, std::string> paths;  // file -> where the job wants it
+    const auto add = [&](const Manifest& files) {
+        for (const auto& entry : files.entries)
+            if (entry.is_file()) paths.emplace(entry.blob, entry.path);
+    };
+    add(job.in);
+    for (const auto& [arch, files] : job.in_arch) add(files);
+    for (auto next = paths.begin(); next != paths.end();) {
+        HaveBlobs have;
+        for (; next != paths.end() && have.blobs.size() < limits::blobs_per_request; ++next)
+            have.blobs.push_back(next->first);
+        visit.send(std::move(have));
+        auto reply = co_await visit.reply();
+        const auto missing = take_answer<MissingBlobs>(std::move(reply)).blobs;
+        if (!missing.empty())
+            throw ProblemError(400, "the master has not got the file for " +
+                                        printable(paths[missing.front()], limits::log_text_chars) +
+                                        ": PUT it to /api/v1/files/" +
+                                        printable(missing.front(), 64) + " before the job");
+    }
+}
+
 /// What belongs to the job goes to the master before it.
 awaitable<void> send_ahead(Visit& visit, JobBody& job) {
     if (!job.items.empty()) job.spec.items = co_await put_bytes(visit, std::move(job.items));
@@ -122,7 +169,8 @@ std::int64_t job_number(const Exchange& exchange) {
     const auto end = text.data() + text.size();
     const auto [rest, error] = std::from_chars(text.data(), end, number);
     if (error != std::errc() || rest != end || number < 1)
-        throw ProblemError(404, "there is no job " + printable(text, limits::name_chars));
+        throw ProblemError(404, "there is no job " + printable(text, limits::name_chars) +
+                                    ": /api/v1/jobs lists them by their numbers");
     return number;
 }
 
@@ -157,10 +205,16 @@ awaitable<Answer> submit_job(Exchange& exchange) {
     auto job = read_job(body);
     const auto& key = exchange.request.idempotency_key;
     if (!key.empty()) job.spec.idempotency_key = key;
-    if (job.spec.idempotency_key.size() > limits::text_chars)
-        throw ProblemError(400, "an idempotency key has at most " +
-                                    std::to_string(limits::text_chars) + " characters");
+    if (job.spec.idempotency_key.size() > limits::text_chars || !is_utf8(key))
+        throw ProblemError(400, "an idempotency key is UTF-8 and has at most " +
+                                    std::to_string(limits::text_chars) + " bytes");
+    if (json::serialize(to_json(job.spec)).size() > limits::job_spec_bytes)
+        throw ProblemError(400, "command, environment and options are larger than " +
+                                    format_size(limits::job_spec_bytes) +
+                                    " in all: put what is long into a file and send it along "
+                                    "with `in`");
     auto visit = co_await exchange.visit();
+    co_await check_files(*visit, job);
     co_await send_ahead(*visit, job);
     Submit request;
     request.spec = std::move(job.spec);
@@ -241,7 +295,8 @@ awaitable<Answer> set_priority(Exchange& exchange) {
     check_members(body, {"priority"});
     SetPriority request;
     request.job = std::to_string(job_number(exchange));
-    if (!body.contains("priority")) throw ProblemError(400, "expected {\"priority\": number}");
+    if (!body.contains("priority"))
+        throw ProblemError(400, "expected {\"priority\": N}, a whole number: higher comes first");
     take_member(body, "priority", request.priority);
     Answer answer = co_await change_job(exchange, std::move(request));
     co_return answer;

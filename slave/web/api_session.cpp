@@ -55,7 +55,9 @@ awaitable<Answer> login(Exchange& exchange) {
     Request request = exchange.request;
     std::string token;
     take_member(body, "token", token);
-    if (token.empty()) throw ProblemError(400, "expected {\"token\": \"...\"}");
+    if (token.empty())
+        throw ProblemError(400,
+                           "expected {\"token\": \"...\"}, as `rpicluster token create` prints it");
     request.authorization = "Bearer " + token;
     auto caller = co_await identify(exchange.services, request, exchange.wire.address(), false);
     auto& logins = exchange.services.logins;

@@ -136,7 +136,8 @@ std::int64_t task_index(const Exchange& exchange) {
     const auto end = text.data() + text.size();
     const auto [rest, error] = std::from_chars(text.data(), end, number);
     if (error != std::errc() || rest != end || number < 0)
-        throw ProblemError(404, "there is no task " + printable(text, limits::name_chars));
+        throw ProblemError(404, "there is no task " + printable(text, limits::name_chars) +
+                                    ": a task is named by its index, which is a number");
     return number;
 }
 

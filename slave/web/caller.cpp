@@ -73,7 +73,9 @@ void check_same_site(const Request& request) {
         foreign_origin = origin != "http://" + host && origin != "https://" + host;
     }
     if (foreign_site || foreign_origin)
-        throw ProblemError(403, "this request was made by a page of another site");
+        throw ProblemError(403,
+                           "this request was made by a page of another site: only this server's "
+                           "own page, and programs, may change something here");
 }
 
 void check_intent(const Request& request, const Caller& caller) {

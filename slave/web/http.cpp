@@ -63,7 +63,8 @@ Request read_request(const http::request_header<>& header) {
         request.hosts.emplace_back(host->value());
     split_absolute_form(request);
     if (request.target.empty() || request.target.front() != '/')
-        throw BadRequestError(400, "the target of a request starts with a slash");
+        throw BadRequestError(400,
+                              "the target of a request starts with a slash, as in /api/v1/nodes");
     const std::size_t mark = request.target.find('?');
     request.path = request.target.substr(0, mark);
     if (mark != std::string::npos) request.query = request.target.substr(mark + 1);
@@ -127,7 +128,9 @@ std::optional<Request> RequestReader::next(std::string& bytes) {
     bytes.erase(0, used);
     if (error == http::error::need_more) return std::nullopt;
     if (error == http::error::header_limit)
-        throw BadRequestError(431, "the header of the request is too long");
+        throw BadRequestError(431, "the header of the request is longer than " +
+                                       format_size(limits::web_header_bytes) +
+                                       ": shorten its URL or its fields");
     if (error) throw BadRequestError(400, "this is not a request: " + error.message());
     if (!parser_->is_header_done()) return std::nullopt;
 

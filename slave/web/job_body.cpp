@@ -22,7 +22,9 @@ void read_command(const json::value& value, JobSpec& spec) {
             throw ProblemError(400, error.what());
         }
     }
-    if (spec.command.empty() || spec.command.back().empty())
+    // A line's last word is the line itself; a list may well end with an empty word.
+    if (spec.command.empty() || spec.command.front().empty() ||
+        (spec.shell && spec.command.back().empty()))
         throw ProblemError(400, "the command is empty: expected a list of words, or a line for sh");
 }
 

@@ -63,7 +63,8 @@ boost::asio::awaitable<json::object> json_body(Exchange& exchange) {
     auto value = json::parse(text, error, {}, options);
     if (error) throw ProblemError(400, "the body is not JSON: " + error.message());
     auto* object = value.if_object();
-    if (object == nullptr) throw ProblemError(400, "the body is no JSON object");
+    if (object == nullptr)
+        throw ProblemError(400, "the body is no JSON object: expected {\"name\": value, ...}");
     co_return std::move(*object);
 }
 

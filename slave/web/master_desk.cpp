@@ -4,7 +4,9 @@
 #include <exception>
 
 #include "common/errors.hpp"
+#include "common/limits.hpp"
 #include "common/sleep.hpp"
+#include "common/text.hpp"
 #include "common/until_first_failure.hpp"
 #include "slave/web/problem.hpp"
 
@@ -54,6 +56,15 @@ MasterDesk::Visit::Visit(MasterDesk& desk, const std::string& key, bool lasting)
 MasterDesk::Visit::~Visit() {
     --desk_.visits_;
     if (lasting_) --desk_.lasting_;
+}
+
+void MasterDesk::Visit::check_size(std::size_t bytes) {
+    // The number of the request is yet to come into it.
+    constexpr std::size_t room = 32;
+    if (bytes + room <= limits::control_frame_bytes) return;
+    throw ProblemError(413, "this is more than the master takes at once: what is asked for has " +
+                                format_size(limits::control_frame_bytes) +
+                                " of JSON at most; ask for less, or send what is long as a file");
 }
 
 asio::awaitable<void> MasterDesk::Visit::connect(HostPort target) {

@@ -34,6 +34,7 @@ class MasterDesk {
 
         template <class Request>
         void send(Request request, std::string_view raw = {}) {
+            check_size(encode(request).size());
             asked_ = client_.send(std::move(request), raw);
         }
         /// The next answer to the last request; those to earlier ones are thrown away.
@@ -45,6 +46,9 @@ class MasterDesk {
         asio::awaitable<void> connect(HostPort target);
 
       private:
+        /// The master closes on whoever sends it more at once. Throws ProblemError 413.
+        static void check_size(std::size_t bytes);
+
         MasterDesk& desk_;
         bool lasting_;
         MasterClient client_;

@@ -25,7 +25,7 @@ std::vector<std::string_view> parts_of(std::string_view path) {
 
 std::string decoded(std::string_view part) {
     const auto text = percent_decoded(part);
-    if (!text) throw ProblemError(400, "the path of the request is not properly encoded");
+    if (!text) throw ProblemError(400, "the path of the request is not percent-encoded UTF-8");
     return *text;
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/errors.hpp"
 #include "common/limits.hpp"
+#include "common/utf8.hpp"
 
 namespace rpic {
 
@@ -77,7 +78,8 @@ boost::asio::awaitable<Admitted> TokenGate::admit(std::string token,
     admitted.admission = Admission::too_many;
     if (guesses && !attempts_.take(address, Clock::now())) co_return admitted;
     admitted.admission = Admission::refused;
-    if (token.size() > limits::web_token_chars) co_return admitted;
+    // What JSON cannot carry is no token, and would cost the link to the master.
+    if (token.size() > limits::web_token_chars || !is_utf8(token)) co_return admitted;
     admitted = co_await ask(std::move(token), std::move(hash));
     if (guesses && admitted.admission != Admission::refused) attempts_.give_back(address);
     co_return admitted;

@@ -20,9 +20,15 @@ using asio::awaitable;
 
 namespace {
 
+constexpr int ask_again_seconds = 5;
 constexpr const char* token_needed =
     "a token is needed: `rpicluster token create --role viewer` makes one; send it as "
     "`Authorization: Bearer TOKEN`, or log in";
+
+/// Whether a Content-Type is that of JSON, whatever parameters it has.
+bool is_json(std::string_view content_type) {
+    return trim(content_type.substr(0, content_type.find(';'))) == "application/json";
+}
 
 /// The master's words, with the status that goes with its code.
 ProblemError problem_of(const RequestFailedError& error) {
@@ -33,7 +39,7 @@ ProblemError problem_of(const RequestFailedError& error) {
                             : code == "conflict"    ? 409
                             : code == "full"        ? 507
                                                     : 503;
-    return ProblemError(status, error.what());
+    return ProblemError(status, error.what(), status == 503 ? ask_again_seconds : 0);
 }
 
 }  // namespace
@@ -162,7 +168,9 @@ std::optional<Answer> WebSession::judge_hosts() {
     log_peer(Severity::warning, "web-host", peer_text(),
              "asked for the host \"" + printable(request_.hosts.front(), limits::log_text_chars) +
                  "\", which is not this one; [webserver] allowed_hosts would let it in");
-    return error_answer(421, request_.path, "this server does not answer to that host name");
+    return error_answer(421, request_.path,
+                        "this server does not answer to that host name: use its address, or add "
+                        "the name to allowed_hosts of [webserver] in its configuration");
 }
 
 Answer WebSession::redirect_to_https() const {
@@ -185,7 +193,9 @@ awaitable<Answer> WebSession::answer() {
     } catch (const RequestFailedError& error) {
         reply = problem_answer(problem_of(error));
     } catch (const BadMessageError& error) {
-        reply = problem_answer(ProblemError(503, std::string("the master sent ") + error.what()));
+        const ProblemError problem(503, std::string("the master sent ") + error.what(),
+                                   ask_again_seconds);
+        reply = problem_answer(problem);
     }
     // Too late to say what went wrong: the browser sees that something is missing.
     if (begun_ && !reply.sent) throw DisconnectionError("its answer broke off: " + reply.text);
@@ -201,7 +211,8 @@ awaitable<Answer> WebSession::route() {
     if (file != nullptr) co_return asset(*file);
     if (routed.route == nullptr) {
         if (caller_.role.empty()) throw ProblemError(401, token_needed);
-        if (routed.allow.empty()) throw ProblemError(404, "there is nothing here");
+        if (routed.allow.empty())
+            throw ProblemError(404, "there is nothing here: /api/openapi.json lists what there is");
         Answer reply = error_answer(405, request_.path, "this is asked for by " + routed.allow);
         reply.fields.emplace_back("Allow", routed.allow);
         co_return reply;
@@ -226,7 +237,7 @@ Answer WebSession::asset(const Asset& file) {
         return answer;
     }
     if (request_.has_body())
-        return error_answer(413, request_.path, "a body has no meaning with this method");
+        return error_answer(413, request_.path, "a file is asked for without a body");
     Answer answer = asset_answer(request_, file);
     if (request_.path != "/" || !caller_.role.empty()) return answer;
     request_.if_none_match.clear();
@@ -243,7 +254,7 @@ Answer WebSession::asset(const Asset& file) {
 void WebSession::check_body(Route::Body kind) const {
     const bool json = kind == Route::Body::json || kind == Route::Body::optional_json;
     if (kind == Route::Body::none && request_.has_body())
-        throw ProblemError(413, "a body has no meaning here");
+        throw ProblemError(413, "this request has no body: send it without one");
     if (request_.chunked)
         throw ProblemError(411, "a body needs a Content-Length; it cannot come in chunks");
     if (kind == Route::Body::none) return;
@@ -253,7 +264,7 @@ void WebSession::check_body(Route::Body kind) const {
         throw ProblemError(413, "the body is larger than " + format_size(limits::web_body_bytes));
     if (request_.content_length.value_or(0) > static_cast<std::uint64_t>(limits::blob_bytes))
         throw ProblemError(413, "the file is larger than " + format_size(limits::blob_bytes));
-    if (json && request_.has_body() && !request_.content_type.starts_with("application/json"))
+    if (json && request_.has_body() && !is_json(request_.content_type))
         throw ProblemError(415, "the body is JSON: say so with Content-Type: application/json");
     if (kind == Route::Body::json && !request_.has_body())
         throw ProblemError(400, "a JSON object is needed as the body");
@@ -264,7 +275,9 @@ awaitable<Answer> WebSession::call(const Routed& routed) {
     if (!web_role_allows(caller_.role, way.role)) {
         if (caller_.token.empty()) throw ProblemError(401, token_needed);
         throw ProblemError(403, std::string("this needs the role ") + way.role +
-                                    "; the token in use has the role " + caller_.role);
+                                    "; the token in use has the role " + caller_.role +
+                                    ": `rpicluster token create --role " + way.role +
+                                    "` makes another");
     }
     if (!request_.is_read()) {
         check_same_site(request_);
@@ -272,7 +285,7 @@ awaitable<Answer> WebSession::call(const Routed& routed) {
     }
     check_body(way.body);
     const auto query = parse_query(request_.query);
-    if (!query) throw ProblemError(400, "the query of the request is not properly encoded");
+    if (!query) throw ProblemError(400, "the query of the request is not percent-encoded UTF-8");
     const auto services = shared_.services();
     Exchange exchange(request_, caller_, trusted_, services, *this);
     exchange.path = routed.parameters;

@@ -82,6 +82,32 @@ TEST_CASE("a wrong login is refused, and guesses are limited", "[web]") {
     CHECK(web.get("/api/v1/nodes").status == 200);
 }
 
+TEST_CASE("what JSON cannot carry is no token, and the master is not asked", "[web]") {
+    Fixture web;
+    CHECK(code_of(web.get("/api/v1/nodes", "Authorization: Bearer \xff\xfe\r\n")) ==
+          "unauthorized");
+    // "me:" and the bytes FF FE, as the password of "Basic".
+    CHECK(code_of(web.get("/api/v1/nodes", "Authorization: Basic bWU6//4=\r\n")) == "unauthorized");
+    CHECK(web.questions == 0);
+}
+
+TEST_CASE("a stranger's body has one time limit for all of it", "[web]") {
+    WebTimes times;
+    times.request = 300ms;
+    Fixture web(true, times);
+    const auto stranger = web.connect("127.0.0.2");
+    stranger->start_tls();
+    stranger->send(
+        "POST /api/v1/login HTTP/1.1\r\nHost: 127.0.0.2\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n");
+    const auto start = std::chrono::steady_clock::now();
+    // A byte now and then, none of them late.
+    while (!web.closes(*stranger, 100ms) && std::chrono::steady_clock::now() - start < 3s)
+        stranger->send("{");
+    CHECK(stranger->closed());
+    CHECK(std::chrono::steady_clock::now() - start < 2s);
+}
+
 TEST_CASE("a revoked token ends its sessions", "[web]") {
     Fixture web;
     const auto session = log_in(web, "admin-token");
@@ -135,6 +161,11 @@ TEST_CASE("bodies that are refused", "[web]") {
     CHECK(code_of(send(json_type + "Content-Length: 1048577\r\n")) == "too_large");
     CHECK(code_of(send("Content-Type: text/plain\r\nContent-Length: 2\r\n")) ==
           "unsupported_media_type");
+    for (const char* kind : {"application/jsonx", "application/json-patch+json", "json"})
+        CHECK(code_of(send("Content-Type: " + std::string(kind) + "\r\nContent-Length: 2\r\n")) ==
+              "unsupported_media_type");
+    CHECK(code_of(send("Content-Type: Application/JSON; charset=utf-8\r\nContent-Length: 2\r\n"
+                       "\r\n[]")) == "bad_request");
     CHECK(code_of(web.send("POST /api/v1/jobs/1/hold HTTP/1.1\r\nHost: localhost\r\n" + submit +
                            "Content-Length: 2\r\n\r\n{}")) == "too_large");
 }

@@ -59,6 +59,7 @@ export class Mock {
     this.late = Promise.resolve(); // what lists of tasks wait for
     this.past = []; // what the webserver remembers of the nodes
     this.bodies = []; // of those requests
+    this.keys = []; // and their Idempotency-Key
   }
 
   clock() {
@@ -184,6 +185,7 @@ export class Mock {
     if (request.method !== "GET") {
       this.bodies.push(await bodyOf(request));
       this.started.push(`${request.method} ${url.pathname}`);
+      this.keys.push(request.headers["idempotency-key"]);
     }
     if (parts[2] === "events") return this.watch(answer);
     if (parts[2] === "history") return give({ clock: this.clock(), nodes: this.past });

@@ -271,6 +271,23 @@ export const tests = {
       mock.started.join());
   },
 
+  async "a submit that is refused is told, and sent again it is the same"(bench) {
+    const mock = await bench.mock({ boards: 1 });
+    const page = await bench.page(`${mock.url}/#/run`);
+    page.expected = ["status of 404"];
+    const run = async (command, count) => {
+      await page.fill("[name=command]", command);
+      await page.click("form >> button:text-is('Run')");
+      await until(() => mock.keys.length === count, "it was sent");
+      await page.waitForSelector(".trouble[role=alert] >> text=there is nothing here");
+    };
+    await run("true", 1);
+    await run("true", 2);
+    await run("false", 3);
+    const [first, again, other] = mock.keys;
+    check(/^[0-9a-f-]{36}$/.test(first) && again === first && other !== first, mock.keys.join());
+  },
+
   async "a hostile name stays a text"(bench) {
     const mock = await bench.mock({ boards: 2 });
     const name = "<img src=x onerror=alert(1)>";

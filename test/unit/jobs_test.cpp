@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "test/unit/jobs_world.hpp"
 
 using namespace rpic;
@@ -53,6 +55,33 @@ TEST_CASE("The same idempotency key gives the same job", "[jobs]") {
     CHECK(world.submit(spec) == 1);
     CHECK(world.effects().empty());
     CHECK(world.submit(spec, "bob") == 2);
+    spec.time_limit_seconds = 0.1;
+    spec.idempotency_key = "l";
+    CHECK(world.submit(spec) == 3);
+    spec.time_limit_seconds = std::nextafter(0.1, 1);  // as it may be after a way through text
+    CHECK(world.submit(spec) == 3);
+}
+
+TEST_CASE("An idempotency key is not taken for another job", "[jobs]") {
+    JobsWorld world;
+    auto spec = world.spec();
+    spec.idempotency_key = "k";
+    CHECK(world.submit(spec) == 1);
+    const auto refused = [&](const JobSpec& other) {
+        world.refused.clear();
+        return world.submit(other) == 0 && world.refused.starts_with("conflict: ") &&
+               world.effects().empty();
+    };
+    auto other = spec;
+    other.command.emplace_back("more");
+    CHECK(refused(other));
+    other = spec;
+    other.cpus = 2;
+    CHECK(refused(other));
+    other = spec;
+    other.max_fails = 0;
+    CHECK(refused(other));
+    CHECK(world.submit(spec) == 1);
 }
 
 TEST_CASE("Cpus, memory and named resources are never oversubscribed", "[jobs]") {

@@ -213,6 +213,9 @@ TEST_CASE("a job as JSON becomes its description", "[web]") {
     REQUIRE(job.in.entries.size() == 1);
     CHECK(job.in.entries[0].mode == 0755);
 
+    // An empty word is a word, if it is not the program.
+    CHECK(read_job(body_of(R"({"command":["test","-z",""]})")).spec.command.size() == 3);
+
     const auto line = read_job(body_of(R"({"command":"a | b"})"));
     CHECK(line.spec.command == std::vector<std::string>{"/bin/sh", "-c", "a | b"});
     CHECK(line.spec.shell);
@@ -225,6 +228,7 @@ TEST_CASE("what is wrong with a job is said", "[web]") {
         {R"({})", "command"},
         {R"({"command":[]})", "empty"},
         {R"({"command":""})", "empty"},
+        {R"({"command":["","a"]})", "empty"},
         {R"({"command":[1]})", "string"},
         {R"({"command":["a"],"prioritiy":1})", "did you mean priority?"},
         {R"({"command":["a"],"cpus":"many"})", "cpus"},

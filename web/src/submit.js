@@ -1,8 +1,8 @@
 // The form that starts a job.
 
 import { html } from "htm/preact";
-import { useState } from "preact/hooks";
-import { post, sendFile } from "./api.js";
+import { useRef, useState } from "preact/hooks";
+import { request, sendFile } from "./api.js";
 import { lines, plural } from "./format.js";
 import { NeedsRole } from "./login.js";
 import { Trouble } from "./parts.js";
@@ -62,7 +62,21 @@ const hints = {
   items: "{} in the command stands for the item, {.} for it without its ending.",
 };
 
+// Whoever got no answer sends the same again: with the same key, so that it becomes one job.
+function useSubmit() {
+  const last = useRef({ text: null, key: "" });
+  return async (job) => {
+    const text = JSON.stringify(job);
+    if (last.current.text !== text) last.current = { text, key: crypto.randomUUID() };
+    const headers = { "Idempotency-Key": last.current.key };
+    const answer = await request("jobs", { json: job, headers });
+    last.current.text = null;
+    return answer;
+  };
+}
+
 export function SubmitPage() {
+  const send = useSubmit();
   const [way, setWay] = useState("once");
   const [busy, setBusy] = useState("");
   const [error, setError] = useState(null);
@@ -79,7 +93,7 @@ export function SubmitPage() {
         files.push({ path: file.name, file: hash, size: file.size, mode: 0o755 });
       }
       setBusy("Submitting …");
-      const { job, warning: told } = await post("jobs", jobOf(form, files));
+      const { job, warning: told } = await send(jobOf(form, files));
       if (told) setWarning({ job, told });
       else open(`#/jobs/${job.id}`);
     } catch (problem) {
