@@ -1,6 +1,6 @@
 #include "common/at_most.hpp"
 
-#include <catch2/catch_test_macros.hpp>
+#include <catch2/catch.hpp>
 
 using namespace rpic;
 
