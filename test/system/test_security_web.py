@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 import http.client
+import json
+import socket
+import ssl
 
 from cluster import SystemTest
+from test_web import own_address
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FROB")
 PATHS = ("/", "/app.js", "/api/v1/nodes", "/api/v1/master")
 
 
-class Matrix(SystemTest):
+class WebTest(SystemTest):
+    def ask(self, connection, method: str, path: str, host: str, origin: str | None,
+            token: str = "", **fields) -> tuple:
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        connection.putheader("Host", host)
+        if token:
+            connection.putheader("Authorization", f"Bearer {token}")
+        if origin is not None:
+            connection.putheader("Origin", origin)
+        for name, value in fields.items():
+            connection.putheader(name.replace("_", "-"), value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.getheader("Connection", "").lower() == "close":
+            connection.close()
+        return answer, body
+
+    def assert_gives_nothing_away(self, answer, case: tuple) -> None:
+        """No other page may read it, frame it or have it run."""
+        names = [name.lower() for name, _ in answer.getheaders()]
+        self.assertEqual([name for name in names if name.startswith("access-control")], [], case)
+        self.assertNotIn("set-cookie", names, case)
+        self.assertIn("default-src 'none'", answer.getheader("Content-Security-Policy"), case)
+        self.assertIn("frame-ancestors 'none'", answer.getheader("Content-Security-Policy"), case)
+        self.assertEqual(answer.getheader("X-Content-Type-Options"), "nosniff", case)
+        self.assertEqual(answer.getheader("Cross-Origin-Resource-Policy"), "same-origin", case)
+
+
+class Matrix(WebTest):
     def setUp(self):
         super().setUp()
         self.cluster.start_master()
@@ -30,21 +63,6 @@ class Matrix(SystemTest):
         own = f"http://localhost:{self.port}"
         return (None, own, "null", "http://evil.example", own + ".evil.example",
                 "https://localhost")
-
-    def ask(self, connection, method: str, path: str, host: str, origin: str | None,
-            token: str = "") -> tuple:
-        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        connection.putheader("Host", host)
-        if token:
-            connection.putheader("Authorization", f"Bearer {token}")
-        if origin is not None:
-            connection.putheader("Origin", origin)
-        connection.endheaders()
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.getheader("Connection", "").lower() == "close":
-            connection.close()
-        return answer, body
 
     def test_every_method_for_every_host_from_every_origin(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -92,16 +110,6 @@ class Matrix(SystemTest):
         self.assertEqual(set(counts), {200, 400, 403, 405, 411, 421}, counts)
         self.assertEqual(self.cluster.cli_json("jobs")["jobs"], [])
 
-    def assert_gives_nothing_away(self, answer, case: tuple) -> None:
-        """No other page may read it, frame it or have it run."""
-        names = [name.lower() for name, _ in answer.getheaders()]
-        self.assertEqual([name for name in names if name.startswith("access-control")], [], case)
-        self.assertNotIn("set-cookie", names, case)
-        self.assertIn("default-src 'none'", answer.getheader("Content-Security-Policy"), case)
-        self.assertIn("frame-ancestors 'none'", answer.getheader("Content-Security-Policy"), case)
-        self.assertEqual(answer.getheader("X-Content-Type-Options"), "nosniff", case)
-        self.assertEqual(answer.getheader("Cross-Origin-Resource-Policy"), "same-origin", case)
-
     def test_targets_that_are_no_paths(self):
         for method, target in (("OPTIONS", "*"), ("CONNECT", "127.0.0.1:22"), ("GET", "x"),
                                ("GET", "http://evil.example/"), ("GET", "//evil.example/"),
@@ -111,3 +119,74 @@ class Matrix(SystemTest):
             answer, _ = self.ask(connection, method, target, "localhost", None)
             self.assertIn(answer.status, (400, 404, 421), (method, target))
             self.assert_gives_nothing_away(answer, (method, target))
+
+
+class MatrixElsewhere(WebTest):
+    """The same for a browser on another machine, over HTTPS, that has logged in."""
+
+    def setUp(self):
+        super().setUp()
+        self.address = own_address()
+        self.cluster.start_master()
+        self.web, self.port = self.cluster.start_webserver("web", "--web-bind", "0.0.0.0")
+        self.cluster.wait_online("web")
+        self.wait_log(self.web, "joined")  # before that it cannot ask about tokens
+        self.context = ssl.create_default_context()
+        self.context.check_hostname = False
+        self.context.verify_mode = ssl.CERT_NONE
+        self.connection = http.client.HTTPSConnection(self.address, self.port, timeout=10,
+                                                      context=self.context)
+        self.addCleanup(self.connection.close)
+
+    def hosts(self) -> dict:
+        return {f"{self.address}:{self.port}": True, self.address: True,
+                f"{socket.gethostname()}:{self.port}": True, "evil.example": False,
+                f"{self.address}.evil.example:{self.port}": False,
+                f"{self.address}:{self.port + 1}": False}
+
+    def login(self) -> dict:
+        """The fields of a browser that has logged in."""
+        token = self.cluster.cli_json("token", "create", "--role", "admin")["token"]
+        self.connection.request("POST", "/api/v1/login", json.dumps({"token": token}),
+                                {"Content-Type": "application/json"})
+        answer = self.connection.getresponse()
+        told = json.loads(answer.read())
+        self.assertEqual((answer.status, told["role"]), (200, "admin"))
+        cookie = answer.getheader("Set-Cookie")
+        for word in ("HttpOnly", "SameSite=Strict", "Secure"):
+            self.assertIn(word, cookie)
+        return {"Cookie": cookie.split(";")[0], "X_CSRF_Token": told["csrf"]}
+
+    def test_every_method_for_every_host_from_every_origin(self):
+        logged_in = self.login()
+        without_sign = {"Cookie": logged_in["Cookie"]}
+        wrong_sign = {**logged_in, "X_CSRF_Token": "x" * len(logged_in["X_CSRF_Token"])}
+        counts: dict = {}
+        for host, ours in self.hosts().items():
+            for origin in (None, f"https://{host}", "null", "https://evil.example",
+                           f"https://{self.address}:{self.port + 1}"):
+                own = origin in (None, f"https://{host}")
+                for method in METHODS:
+                    for fields in ({}, logged_in, without_sign, wrong_sign):
+                        answer, body = self.ask(self.connection, method, "/api/v1/jobs", host,
+                                                origin, **fields)
+                        case = (method, host, origin, sorted(fields), answer.status, body[:100])
+                        self.assertIn(answer.status, self.verdicts(ours, own, method, fields,
+                                                                   logged_in), case)
+                        self.assert_gives_nothing_away(answer, case)
+                        counts[answer.status] = counts.get(answer.status, 0) + 1
+        self.assertEqual(set(counts), {200, 401, 403, 405, 411, 421}, counts)
+        self.assertEqual(self.cluster.cli_json("jobs")["jobs"], [])
+
+    def verdicts(self, ours: bool, own: bool, method: str, fields: dict, logged_in: dict) -> tuple:
+        if not ours:
+            return (421,)
+        if method not in ("GET", "HEAD", "POST"):
+            return (401, 405)
+        if method != "POST":
+            return (200,) if fields else (401,)
+        if not fields:
+            return (401,)
+        if not own:
+            return (403,)
+        return (411,) if fields == logged_in else (403,)
