@@ -340,22 +340,24 @@ class Modes(SystemTest):
             self.assertEqual(mode & 0o077, 0, f"{path} {mode:o}")
 
 
+def faked(test: SystemTest, when: str) -> dict:
+    """The environment of a program for which it is then."""
+    libraries = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    if not libraries:
+        test.skipTest("libfaketime is not installed (Debian package libfaketime)")
+    if test.cluster.sanitized():
+        test.skipTest("AddressSanitizer does not go with a preloaded library")
+    # Only the wall clock is wrong: the monotonic ones work on every board.
+    return {"LD_PRELOAD": libraries[0], "FAKETIME": f"@{when}",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+
+
 class Clocks(SystemTest):
     """The wall clock decides nothing."""
 
-    def faked(self, when: str) -> dict:
-        libraries = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
-        if not libraries:
-            self.skipTest("libfaketime is not installed (Debian package libfaketime)")
-        if self.cluster.sanitized():
-            self.skipTest("AddressSanitizer does not go with a preloaded library")
-        # Only the wall clock is wrong: the monotonic ones work on every board.
-        return {"LD_PRELOAD": libraries[0], "FAKETIME": f"@{when}",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
-
     @time_limit(90)
     def test_a_master_that_falls_from_2099_to_1970(self):
-        late, early = self.faked("2099-12-31 23:59:50"), self.faked("1970-01-01 00:00:10")
+        late, early = faked(self, "2099-12-31 23:59:50"), faked(self, "1970-01-01 00:00:10")
         self.cluster.start_master(env=late)
         self.cluster.start_worker("early", env=early)
         self.cluster.start_worker("late", env=late)

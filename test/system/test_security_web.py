@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import socket
 import ssl
 
-from cluster import SystemTest
+from cluster import SystemTest, time_limit
+from test_security import faked
 from test_web import own_address
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FROB")
@@ -190,3 +192,92 @@ class MatrixElsewhere(WebTest):
         if not own:
             return (403,)
         return (411,) if fields == logged_in else (403,)
+
+
+class Paths(WebTest):
+    """Paths that want to get out of what the page has, and out of a work folder."""
+
+    def setUp(self):
+        super().setUp()
+        self.cluster.start_master()
+        self.web, self.port = self.cluster.start_webserver("web")
+        self.cluster.wait_online("web")
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        self.addCleanup(self.connection.close)
+
+    def test_of_the_page(self):
+        up = "../" * 12
+        for path in (f"/{up}etc/passwd", "/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd",
+                     "/static/../../etc/passwd", "//etc/passwd", "/app.js/../web.key", "/web.key",
+                     "/..\\..\\etc\\passwd", "/app.js%00.html", f"/api/v1/files/{up}etc/passwd",
+                     "/api/v1/jobs/..%2f..%2fetc%2fpasswd", "/api/v1/nodes/../master"):
+            answer, body = self.ask(self.connection, "GET", path, "localhost", None)
+            self.assertIn(answer.status, (400, 404), path)
+            self.assertNotIn(b"root:", body, path)
+            self.assert_gives_nothing_away(answer, (path,))
+
+    def test_of_files_of_a_job(self):
+        self.cluster.start_worker("pi1")
+        self.cluster.wait_online("pi1")
+        victim = self.cluster.folder / "victim"
+        victim.write_text("as it was\n")
+        victim.chmod(0o666)
+        token = self.cluster.cli_json("token", "create", "--role", "submit")["token"]
+        contents = b"changed by a stranger\n"
+        name = hashlib.sha256(contents).hexdigest()
+        fields = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
+        self.connection.request("PUT", f"/api/v1/files/{name}", contents, fields)
+        answer = self.connection.getresponse()
+        self.assertEqual(answer.status, 201, answer.read())
+        answer.read()
+        fields["Content-Type"] = "application/json"
+        up = "../" * 12 + str(victim).lstrip("/")
+        for more in ({"in": [{"path": up, "file": name, "size": len(contents)}]},
+                     {"in": [{"path": str(victim), "file": name, "size": len(contents)}]},
+                     {"in": [{"path": "a/../../x", "file": name, "size": len(contents)}]},
+                     {"in": [{"path": "", "file": name, "size": len(contents)}]},
+                     {"in": [{"path": "x", "file": "../" * 21 + "y", "size": 1}]},
+                     {"out": ["../*"]}, {"out": ["/etc/passwd"]}, {"out": ["a/../../b"]}):
+            job = {"command": ["true"], **more}
+            self.connection.request("POST", "/api/v1/jobs", json.dumps(job), fields)
+            answer = self.connection.getresponse()
+            body = answer.read()
+            self.assertIn(answer.status, (400, 404, 422), (more, body))
+            self.assertTrue(json.loads(body)["detail"], more)
+        self.assertEqual(victim.read_text(), "as it was\n")
+        self.assertEqual(self.cluster.cli_json("jobs")["jobs"], [])
+
+
+class ClockOfThePage(WebTest):
+    """A certificate that is made, and a login that lasts, while the clock is wrong."""
+
+    @time_limit(90)
+    def test_in_1970_and_in_2099(self):
+        address = own_address()
+        times = {"early": faked(self, "1970-01-01 00:00:10"),
+                 "late": faked(self, "2099-12-31 23:59:50")}
+        self.cluster.start_master()
+        token = self.cluster.cli_json("token", "create", "--role", "submit")["token"]
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        for name, env in times.items():
+            web, port = self.cluster.start_webserver(name, "--web-bind", "0.0.0.0", env=env)
+            self.cluster.wait_online(name)
+            self.wait_log(web, "joined")
+            connection = http.client.HTTPSConnection(address, port, timeout=10, context=context)
+            self.addCleanup(connection.close)
+            connection.request("POST", "/api/v1/login", json.dumps({"token": token}),
+                               {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            csrf = json.loads(answer.read())["csrf"]
+            fields = {"Cookie": answer.getheader("Set-Cookie").split(";")[0],
+                      "X-CSRF-Token": csrf, "Content-Type": "application/json"}
+            for _ in range(2):
+                connection.request("POST", "/api/v1/jobs",
+                                   json.dumps({"command": ["true"], "hold": True}), fields)
+                answer = connection.getresponse()
+                self.assertEqual(answer.status, 201, answer.read())
+                answer.read()
+            self.assertIn("1970" if name == "early" else "2099", web.log())
+        self.assertEqual(len(self.cluster.cli_json("jobs")["jobs"]), 4)
