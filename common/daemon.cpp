@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 #include "common/errors.hpp"
 #include "common/service_manager.hpp"
@@ -33,6 +34,16 @@ void prepare_process() {
         cores.rlim_cur = 0;
         ::setrlimit(RLIMIT_CORE, &cores);
     }
+    // Where the kernel hands core files to a program, this limit does not count.
+    core_files_hold_memory(false);
+}
+
+void core_files_hold_memory(bool yes) {
+    const std::string_view filter = yes ? "0x33" : "0";  // 0x33 is what the kernel begins with
+    const int file = ::open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
+    if (file < 0) return;  // a kernel that writes no core files at all
+    [[maybe_unused]] const auto written = ::write(file, filter.data(), filter.size());
+    ::close(file);
 }
 
 namespace {

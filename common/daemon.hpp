@@ -10,6 +10,10 @@ namespace rpic {
 /// descriptors as allowed.
 void prepare_process();
 
+/// Whether a core file of this program, or of one that it starts, would hold what was in memory.
+/// Keys are there: after prepare_process() it would not.
+void core_files_hold_memory(bool yes);
+
 /// In a container the first process has to be its init, too. There this forks: the child returns
 /// and becomes the program, and what stays behind collects the orphans that end, hands signals on
 /// to the child, and ends with its exit code. Elsewhere it does nothing. To be called first of all.

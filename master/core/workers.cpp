@@ -230,11 +230,12 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
             ++counters_.attempts_lost;
             found->second.avoid = node.record.id;
             found->second.failed_there = false;
-            effects.push_back(Happened{"attempt_lost", node.record.name, ref.job,
-                                       job->index(ref.position),
-                                       "node " + node.record.name + " is lost: task " +
-                                           std::to_string(job->index(ref.position)) + " of job " +
-                                           std::to_string(ref.job) + " runs again elsewhere"});
+            // Of a node that was removed before this start of the master people were told then.
+            if (const auto& name = node.record.name; !name.empty())
+                effects.push_back(Happened{
+                    "attempt_lost", name, ref.job, job->index(ref.position),
+                    "node " + name + " is lost: task " + std::to_string(job->index(ref.position)) +
+                        " of job " + std::to_string(ref.job) + " runs again elsewhere"});
             requeue(now, *job, ref.position, Duration::zero(), effects);
         }
     }

@@ -101,6 +101,8 @@ int start(int argc, char** argv) {
     options.groups = line.groups;
     ::getrlimit(RLIMIT_NOFILE, &options.open_files);
     prepare_process();
+    // There is no key here, and tasks, which inherit this, may want core files of their own.
+    core_files_hold_memory(true);
     make_private_folder(options.folder);
     Background background(line.background);
     prepare_signals();

@@ -201,6 +201,11 @@ void Audit::result_recorded(const TaskResult& result, const std::string& output)
     }
 }
 
+void Audit::told(const Happened& event) const {
+    must(event.kind != "attempt_lost" || !event.node.empty(), Kind::disobeyed,
+         "people are told of a node without a name: " + event.text);
+}
+
 void Audit::look_at_books(const Jobs& jobs) const {
     for (const auto& [id, worker] : jobs.workers()) {
         Needs sum;
@@ -212,12 +217,28 @@ void Audit::look_at_books(const Jobs& jobs) const {
             if (held.ahead) continue;
             sum.cpus_milli += held.needs.cpus_milli;
             sum.memory_bytes += held.needs.memory_bytes;
+            for (const auto& [name, count] : held.needs.resources) sum.resources[name] += count;
         }
-        must(sum.cpus_milli == worker.used.cpus_milli &&
-                 sum.memory_bytes == worker.used.memory_bytes && ahead == worker.ahead.size() &&
-                 retracting == worker.retracting,
-             Kind::oversubscribed, "the master's books of node " + id + " are wrong");
+        bool right = sum.cpus_milli == worker.used.cpus_milli &&
+                     sum.memory_bytes == worker.used.memory_bytes && ahead == worker.ahead.size() &&
+                     retracting == worker.retracting;
+        for (const auto& [name, count] : worker.used.resources)
+            right = right && sum.resources[name] == count;
+        must(right, Kind::oversubscribed, "the master's books of node " + id + " are wrong");
     }
+}
+
+/// The node itself would let wait what has no room there, so that nobody would notice. What a task
+/// does not need may be short: after a resync what only sends its output counts once more.
+void Audit::room_given(const Worker& worker, const Job& job) const {
+    const auto& record = worker.node->record;
+    bool fits = (job.cpus_milli == 0 || worker.used.cpus_milli <= worker.cpus_milli()) &&
+                (job.spec->memory_bytes == 0 || worker.used.memory_bytes <= record.memory_bytes);
+    for (const auto& [name, count] : job.spec->resources)
+        fits = fits && worker.used.resources.at(name) <= record.resources.at(name);
+    must(fits, Kind::oversubscribed,
+         "a task of " + job_name(job.status.id) + " goes to node " + record.id +
+             ", which has no room for it");
 }
 
 void Audit::key_shown(const std::string& key, bool known) const {

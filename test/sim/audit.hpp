@@ -66,7 +66,11 @@ class Audit {
     void start_ordered(const std::string& node_id, std::int64_t job, const TaskOrder& order);
     void forgetting_allowed(const AttemptKey& key, const std::string& why) const;
     void result_recorded(const TaskResult& result, const std::string& output);
+    /// People are told of it.
+    void told(const Happened& event) const;
     void look_at_books(const Jobs& jobs) const;
+    /// A task of the job was just placed there, to run at once.
+    void room_given(const Worker& worker, const Job& job) const;
     /// A node came with a key; `known`: the master knows whose it is.
     void key_shown(const std::string& key, bool known) const;
     /// An admin removes the node that has these keys.

@@ -11,7 +11,7 @@ Board::Board(Stage& stage, int index, std::uint64_t seed) : stage_(stage) {
     facts_.room.milli_cpus = 1000 * (index == 0 ? 2 : stage.random.pick(1, 3));
     facts_.room.memory_bytes = 400;
     facts_.room.resources["gpu"] = index == 0 || stage.random.chance(50);
-    facts_.clock.rate = 1 + static_cast<double>(stage.random.pick(-20'000, 20'000)) / 1e6;
+    facts_.clock.rate = stage.clock_rate();
 }
 
 // ---------------------------------------------------------------------------------- life and death
@@ -31,6 +31,7 @@ void Board::power_on() {
 void Board::power_off() {
     if (!powered_) return;
     stage_.trace.line(facts_.name, "loses its power");
+    stage_.troubles.count(Trouble::node_power_cut);
     powered_ = false;
     stage_.network.set_node_power(facts_.index, false);
     for (const auto link : stage_.network.links_of(facts_.index))
@@ -38,7 +39,7 @@ void Board::power_off() {
     slave_.reset();
     runner_.reset();
     socket_ = connecting_ = false;
-    disk_.lose_tail(stage_.random);
+    if (disk_.lose_tail(stage_.random)) stage_.troubles.count(Trouble::spool_tail_torn);
     std::erase_if(facts_.finished, [this](const auto& entry) {
         const auto& [key, durable] = entry;
         if (durable || disk_.spool.contains(key)) return false;
@@ -57,6 +58,7 @@ void Board::start_slave() {
 void Board::kill_slave() {
     if (slave_ == nullptr) return;
     stage_.trace.line(facts_.name, "its slave is killed");
+    stage_.troubles.count(Trouble::slave_killed);
     const auto link = slave_->link();
     slave_.reset();
     if (link != 0) stage_.network.close_node_end(link, "its slave was killed");
@@ -74,6 +76,7 @@ void Board::rejoin() {
 void Board::kill_runner() {
     if (runner_ == nullptr) return;
     stage_.trace.line(facts_.name, "its runner is killed");
+    stage_.troubles.count(Trouble::runner_killed);
     end_runner();
 }
 

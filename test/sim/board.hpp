@@ -22,6 +22,8 @@ class Board : public RunnerSocket, public Runner::Ear {
     void kill_runner();
 
     bool powered() const { return powered_; }
+    /// A power cut now may take an end that is written down.
+    bool unsynced() const { return disk_.unsynced(); }
     Slave* slave() { return slave_.get(); }
     const BoardFacts& facts() const { return facts_; }
     const std::string& node_key() const { return node_key_; }

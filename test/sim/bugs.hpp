@@ -19,6 +19,8 @@ inline constexpr Bug bugs[] = {
     {"torn_batch", "a power cut leaves the first half of a batch in the store"},
     {"no_fencing", "a result of an attempt that is wanted no more is recorded"},
     {"no_idempotency", "a submit that is sent again makes a second job"},
+    {"room_ignored", "a node is given a task that has no room there any more"},
+    {"kill_time_forgotten", "a lease leaves a node no time to end its tasks"},
     {"stop_too_late", "a node ends the tasks of a lease later than the master believes"},
     {"lease_from_answer", "a lease counts from the answer to a heartbeat, not from its sending"},
     {"lease_not_awaited", "the task of a lost node runs elsewhere before its lease has ended"},

@@ -83,6 +83,7 @@ int run_seeds(const Options& options) {
     std::array<int, kind_names.size()> found{};
     std::int64_t jobs = 0, attempts = 0, faults = 0;
     rpic::Duration passed{};
+    Troubles troubles;
     std::uint64_t run = 0;
     std::optional<Outcome> bad;
     const auto began = std::chrono::steady_clock::now();
@@ -92,6 +93,7 @@ int run_seeds(const Options& options) {
         jobs += outcome.jobs;
         attempts += outcome.attempts;
         faults += outcome.faults;
+        troubles.add(outcome.troubles);
         passed += outcome.passed;
         if (!outcome.kind) continue;
         ++found[static_cast<std::size_t>(*outcome.kind)];
@@ -101,9 +103,10 @@ int run_seeds(const Options& options) {
     std::printf("seeds=%llu", static_cast<unsigned long long>(run));
     for (std::size_t kind = 0; kind < found.size(); ++kind)
         std::printf(" %s=%d", kind_names[kind], found[kind]);
-    std::printf(" jobs=%lld attempts=%lld faults=%lld virtual_hours=%.1f seconds=%.1f\n",
+    std::printf(" jobs=%lld attempts=%lld faults=%lld virtual_hours=%.1f seconds=%.1f%s\n",
                 static_cast<long long>(jobs), static_cast<long long>(attempts),
-                static_cast<long long>(faults), rpic::to_seconds(passed) / 3600, took.count());
+                static_cast<long long>(faults), rpic::to_seconds(passed) / 3600, took.count(),
+                troubles.text().c_str());
     if (!bad) return 0;
     std::fprintf(stderr, "rpicluster-sim: seed %llu: %s: %s; see --seed %llu\n",
                  static_cast<unsigned long long>(options.first + run - 1),

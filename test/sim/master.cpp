@@ -24,7 +24,7 @@ Master::Program::Program(Instant now, const StoreContents& contents)
 }
 
 Master::Master(Stage& stage) : stage_(stage) {
-    clock_.rate = 1 + static_cast<double>(stage.random.pick(-20'000, 20'000)) / 1e6;
+    clock_.rate = stage.clock_rate();
 }
 
 Moment Master::moment() const {
@@ -63,6 +63,10 @@ void Master::die(Death how) {
                                 : how == Death::no_power  ? "loses its power"
                                 : how == Death::disk_full ? "ends: the disk takes nothing"
                                                           : "ends: the disk is broken");
+    stage_.troubles.count(how == Death::killed      ? Trouble::master_killed
+                          : how == Death::no_power  ? Trouble::master_power_cut
+                          : how == Death::disk_full ? Trouble::master_disk_full
+                                                    : Trouble::master_disk_broken);
     if (how != Death::disk_full) lose_tail();
     tail_.clear();
     program_.reset();
@@ -78,6 +82,7 @@ void Master::die(Death how) {
 void Master::lose_tail() {
     if (tail_.empty()) return;
     const bool there = stage_.random.chance(50);
+    stage_.troubles.count(there ? Trouble::batch_kept : Trouble::batch_gone);
     stage_.trace.line("disk", there ? "has" : "has not", " the last batch of ", tail_.size());
     if (planted("torn_batch"))
         stage_.store.apply(tail_, tail_.size() / 2);
@@ -115,6 +120,7 @@ void Master::take(Effects effects) {
             stage_.trace.line("master", announce->text);
         } else if (const auto* happened = std::get_if<Happened>(&effect)) {
             stage_.trace.line("master", happened->text);
+            stage_.audit.told(*happened);
         } else if (auto* task = std::get_if<SaveTask>(&effect);
                    task != nullptr && stage_.trace.wanted) {
             std::string live;
@@ -154,6 +160,11 @@ void Master::close_turn() {
     program.last_turn = now();
     Effects effects;
     program.jobs.place(moment(), effects);
+    for (const auto& effect : effects)
+        if (const auto* start = std::get_if<OrderStart>(&effect); start && !start->order.ahead)
+            stage_.audit.room_given(
+                *program.jobs.worker(program.sessions.at(start->session).node_id),
+                *program.jobs.find(start->job));
     take(std::move(effects));
     program.more = program.jobs.unfinished();
     auto turn = std::exchange(program.turn, {});
@@ -168,6 +179,7 @@ void Master::read_items(Turn& turn) {
         const auto& wanted = turn.items[i];
         start.order.item = item_text(wanted.blob, wanted.position);
         if (!stage_.faults || !stage_.random.chance(2)) continue;
+        stage_.troubles.count(Trouble::item_unreadable);
         AttemptReport report;
         report.key = AttemptKey{start.job, start.order.task, start.order.attempt};
         report.outcome = "cannot_execute";

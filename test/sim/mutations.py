@@ -91,10 +91,16 @@ MUTATIONS = {
         (
             "lost * 0.96 - to_seconds(limits::stop_kill_time);",
             'sim::planted("stop_too_late") ? lost * 1.1\n'
+            '            : sim::planted("kill_time_forgotten") ? lost * 0.96\n'
             "                                  : lost * 0.96 - to_seconds(limits::stop_kill_time);",
         ),
     ],
     "master/core/worker.cpp": [
+        (
+            "    if (needs.cpus_milli > 0 && needs.cpus_milli > cpus_milli() - taken",
+            '    if (!empty && sim::planted("room_ignored")) return true;\n'
+            "    if (needs.cpus_milli > 0 && needs.cpus_milli > cpus_milli() - taken",
+        ),
         (
             "!node->record.draining &&",
             '(!node->record.draining || sim::planted("drain_ignored")) &&',

@@ -45,7 +45,10 @@ void Network::send_down(LinkId id, Down message) {
 }
 
 Duration Network::trip(const Wire& wire, Duration extra) {
-    if (wire.lossy && random_.chance(35)) extra += random_.between(1s, 9s);
+    if (wire.lossy && random_.chance(35)) {
+        troubles_.count(Trouble::packet_dropped);
+        extra += random_.between(1s, 9s);
+    }
     return extra + random_.between(100us, random_.chance(5) ? 60ms : 3ms);
 }
 
@@ -144,6 +147,7 @@ void Network::close_master_ends(const std::string& reason, bool silently) {
 void Network::reset(LinkId id) {
     auto* link = find(id);
     if (link == nullptr) return;
+    troubles_.count(Trouble::connection_reset);
     link->up.items.clear();
     link->down.items.clear();
     push(id, link->up, Up(Closed{"the connection was reset"}));
@@ -159,11 +163,15 @@ std::vector<LinkId> Network::links_of(int board) const {
 
 void Network::cut(int board, bool up, bool down) {
     auto& wire = wires_[board];
+    troubles_.count(up && down ? Trouble::both_ways_cut
+                    : up       ? Trouble::way_up_cut
+                               : Trouble::way_down_cut);
     wire.up_cut = wire.up_cut || up;
     wire.down_cut = wire.down_cut || down;
 }
 
 void Network::slow_down(int board, Duration up, Duration down) {
+    if (up > Duration{} || down > Duration{}) troubles_.count(Trouble::way_slow);
     wires_[board].extra_up = up;
     wires_[board].extra_down = down;
 }

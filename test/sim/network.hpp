@@ -9,6 +9,7 @@
 
 #include "common/messages.hpp"
 #include "test/sim/timeline.hpp"
+#include "test/sim/trouble.hpp"
 
 namespace rpic::sim {
 
@@ -38,7 +39,8 @@ using LinkId = std::uint64_t;  // 0: none
 /// overtake one another.
 class Network {
   public:
-    Network(Timeline& timeline, Random& random) : timeline_(timeline), random_(random) {}
+    Network(Timeline& timeline, Random& random, Troubles& troubles)
+        : timeline_(timeline), random_(random), troubles_(troubles) {}
 
     std::function<void(LinkId, int board, Up&)> on_up;
     std::function<void(LinkId, int board, Down&)> on_down;
@@ -116,6 +118,7 @@ class Network {
 
     Timeline& timeline_;
     Random& random_;
+    Troubles& troubles_;
     std::map<LinkId, Link> links_;
     std::map<int, Wire> wires_;
     bool master_power_ = true;

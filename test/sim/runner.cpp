@@ -58,17 +58,24 @@ bool RunnerDisk::something_left() const {
     return !running.empty() || std::any_of(spool.begin(), spool.end(), there);
 }
 
-void RunnerDisk::lose_tail(Random& random) {
+bool RunnerDisk::unsynced() const {
+    return std::any_of(spool.begin(), spool.end(),
+                       [](const auto& entry) { return !entry.second.synced; });
+}
+
+bool RunnerDisk::lose_tail(Random& random) {
     running.clear();
     const auto kept = static_cast<std::uint64_t>(
         random.pick(0, static_cast<std::int64_t>(last_number)));  // of what was not synced
+    bool lost = false;
     for (auto& [key, end] : spool) {
-        if (!end.synced && end.number > kept) end.lost = true;
+        if (!end.synced && end.number > kept) lost = end.lost = true;
         end.synced = true;
         end.lost = end.lost || (end.removed && random.chance(50));
         end.removed = false;
     }
     std::erase_if(spool, [](const auto& entry) { return entry.second.lost; });
+    return lost;
 }
 
 // ---------------------------------------------------------------------------------- life and death
@@ -282,6 +289,7 @@ void Runner::keep(RunnerAttempt attempt, const std::string& output) {
 void Runner::sync(const AttemptKey& key) {
     // A disk with an error: what it has not got lasts as long as the power does.
     const bool written = !stage_.faults || !stage_.random.chance(2);
+    if (!written) stage_.troubles.count(Trouble::spool_not_synced);
     if (const auto found = disk_.spool.find(key); found != disk_.spool.end() && written)
         found->second.synced = true;
     if (const auto found = board_.finished.find(key); found != board_.finished.end() && written)

@@ -31,8 +31,10 @@ struct RunnerDisk {
     std::uint64_t last_number = 0;
 
     bool something_left() const;
+    bool unsynced() const;
     /// The power goes: the tail that was not synced is lost, and what was removed may be back.
-    void lose_tail(Random& random);
+    /// False if all that was there is still there.
+    bool lose_tail(Random& random);
 };
 
 /// What a board tells its runner about itself.

@@ -97,8 +97,10 @@ void Slave::on_down(LinkId link, Down& message) {
 
 void Slave::take(const Welcome& welcome) {
     if (joined_) return;
-    if (!welcome.node_key.empty() && stage_.faults && stage_.random.chance(3))
+    if (!welcome.node_key.empty() && stage_.faults && stage_.random.chance(3)) {
+        stage_.troubles.count(Trouble::node_key_not_taken);
         return disconnect("its disk does not take the key");
+    }
     joined_ = true;
     refused_ = board_.rejoin = false;
     backoff_.reset();

@@ -40,6 +40,7 @@ void Slave::prepared(const AttemptKey& key, bool on_disk) {
     if (on_disk) {
         attempts_.on_prepared(now(), key, effects);
     } else {
+        stage_.troubles.count(Trouble::node_disk_full);
         stage_.audit.died(key);
         attempts_.on_not_prepared(now(), key, "node", "its disk is full", effects);
     }
@@ -107,7 +108,9 @@ void Slave::collect(const AttemptKey& key) {
 
 void Slave::upload(const AttemptKey& key) {
     const auto time = stage_.random.between(2ms, stage_.random.chance(10) ? 9s : 400ms);
-    const bool breaks = !joined_ || (stage_.faults && stage_.random.chance(15));
+    const bool fault = stage_.faults && stage_.random.chance(15);
+    const bool breaks = !joined_ || fault;
+    if (fault) stage_.troubles.count(Trouble::upload_broken);
     if (breaks && !planted("upload_not_awaited"))
         return after(time + 300ms, [this, key] { collect(key); });
     after(time, [this, key, breaks, link = link_] {

@@ -5,6 +5,7 @@
 #include "test/sim/network.hpp"
 #include "test/sim/timeline.hpp"
 #include "test/sim/trace.hpp"
+#include "test/sim/trouble.hpp"
 
 namespace rpic::sim {
 
@@ -19,8 +20,20 @@ struct Stage {
     Trace trace{timeline};
     ModelStore store;  // the master's disk
     Audit audit{store};
-    Network network{timeline, random};
+    Troubles troubles;
+    Network network{timeline, random, troubles};
     bool faults = true;  // of disks and tasks: over in the second phase
+
+    /// Of one machine: up to 2 % fast or slow, now and then as far off as that.
+    double clock_rate() {
+        constexpr std::int64_t most = 20'000;  // millionths
+        auto off = random.pick(-most, most);
+        if (random.chance(25)) {
+            troubles.count(Trouble::clock_at_the_edge);
+            off = off < 0 ? -most : most;
+        }
+        return 1 + static_cast<double>(off) / 1e6;
+    }
 
     Duration now() const { return timeline.now(); }
 };

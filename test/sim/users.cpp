@@ -79,11 +79,11 @@ void Users::send(const std::string& key) {
     const auto found = open_.find(key);
     if (found == open_.end()) return;
     auto& random = stage_.random;
-    if (!lost())
+    if (!lost(Trouble::submit_dropped))
         stage_.timeline.after(random.between(1ms, 20ms), [this, key, spec = found->second] {
             const int world = stage_.audit.restores();
             master_.submit(spec, [this, key, spec, world](JobId job) {
-                if (lost()) return;
+                if (lost(Trouble::answer_dropped)) return;
                 stage_.timeline.after(stage_.random.between(1ms, 20ms), [=, this] {
                     // What an answer from before a restore has promised is gone.
                     if (world == stage_.audit.restores()) answered(key, *spec, job);
@@ -129,7 +129,7 @@ void Users::change_job(int what, JobId id) {
     const bool cancels_task = what > 52 && what <= 70;
     const auto change = [=, this](Cluster&, Jobs& jobs, Moment now, Effects& effects) {
         auto* job = jobs.find(id);
-        if (job == nullptr || lost()) return false;
+        if (job == nullptr || lost(Trouble::submit_dropped)) return false;
         *age = stage_.audit.age_of(id);
         if (cancels_job) {
             stage_.trace.line("user", "cancels job ", id);
@@ -149,7 +149,7 @@ void Users::change_job(int what, JobId id) {
         return true;
     };
     master_.change(change, [=, this](bool done) {
-        if (!done || lost() || !(cancels_job || cancels_task)) return;
+        if (!done || lost(Trouble::answer_dropped) || !(cancels_job || cancels_task)) return;
         stage_.audit.cancel_acknowledged(id, *cancelled, *age);
     });
 }

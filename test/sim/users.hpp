@@ -40,7 +40,11 @@ class Users {
     void remove_node();
     void retry(JobId job, bool cancelled_too);
     std::optional<JobId> some_job();
-    bool lost() { return stage_.faults && stage_.random.chance(10); }
+    bool lost(Trouble what) {
+        if (!stage_.faults || !stage_.random.chance(10)) return false;
+        stage_.troubles.count(what);
+        return true;
+    }
 
     Stage& stage_;
     Master& master_;

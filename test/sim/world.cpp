@@ -85,10 +85,12 @@ Outcome World::run() {
         outcome.violation = error.what();
     }
     if (outcome.kind) stage_.trace.line("WRONG", outcome.violation);
+    stage_.trace.line("world", "had", stage_.troubles.text());
     outcome.trace = std::move(stage_.trace.text);
     outcome.jobs = users_.submits();
     outcome.attempts = stage_.audit.attempts_started();
     outcome.faults = faults_;
+    outcome.troubles = stage_.troubles;
     outcome.passed = stage_.now();
     return outcome;
 }
@@ -171,6 +173,7 @@ void World::restore() {
     ++faults_;
     if (master_.up()) master_.die(Master::Death::killed);
     stage_.trace.line("user", "restores the backup");
+    stage_.troubles.count(Trouble::master_restored);
     const auto keys = stage_.store.contents().keys;
     stage_.store.restore(std::move(*backup_));
     backup_.reset();
@@ -242,8 +245,7 @@ void World::fault(int kind) {
             board.kill_runner();
             break;
         case power_cut:
-            board.power_off();
-            stage_.timeline.after(random.between(500ms, 60s), [&board] { board.power_on(); });
+            cut_power_before(board, stage_.now() + (random.chance(60) ? 30s : 0s));
             break;
         case partition:
             cut_off(board);
@@ -266,6 +268,17 @@ void World::fault(int kind) {
         default:
             master_dies(kind);
     }
+}
+
+/// While its disk holds something that is not synced, if it does until then.
+void World::cut_power_before(Board& board, Duration latest) {
+    if (board.powered() && !board.unsynced() && stage_.faults && stage_.now() < latest) {
+        stage_.timeline.after(10ms, [this, &board, latest] { cut_power_before(board, latest); });
+        return;
+    }
+    if (!stage_.faults) return;
+    board.power_off();
+    stage_.timeline.after(stage_.random.between(500ms, 60s), [&board] { board.power_on(); });
 }
 
 void World::make_slow(Board& board, Duration up, Duration down, Duration time) {

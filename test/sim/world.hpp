@@ -21,6 +21,7 @@ struct Outcome {
     std::int64_t jobs = 0;
     std::int64_t attempts = 0;
     std::int64_t faults = 0;
+    Troubles troubles;
     Duration passed{};  // virtual
 };
 
@@ -41,6 +42,7 @@ class World {
     void plan_users();
     void plan_faults();
     void fault(int kind);
+    void cut_power_before(Board& board, Duration latest);
     void make_slow(Board& board, Duration up, Duration down, Duration time);
     void answer_late(Board& board);
     void cut_off(Board& board);

@@ -20,59 +20,72 @@ from plain_peer import PlainPeer
 REFUSALS = {
     "TLS without a key": (
         ("handshake_failed", "key_refused"),
-        ("test_refusals.Refusals.test_openssl_without_a_key",
+        ("test_security_counters.Counters.test_handshakes",
+         "test_refusals.Refusals.test_openssl_without_a_key",
          "test_refusals.Refusals.test_openssl_with_a_wrong_key",
          "test_refusals.Refusals.test_openssl_with_tls_1_2",
          "pre-shared keys: the right one connects, wrong and unknown ones fail alike")),
     "a join key used by a client": (
         ("role_refused",),
-        ("test_keys.WrongKeys.test_join_key_is_no_key_for_people",
+        ("test_security_counters.Counters.test_keys_for_what_they_are_not_for",
+         "test_keys.WrongKeys.test_join_key_is_no_key_for_people",
          "keys work for what they are for and nothing else",
          "a node's key is for the role that it joined in",
          "the keys of nodes open nothing that clients may do")),
     "the tutorials' protocol without": (
         ("refused_plain",),
-        ("test_bad_peers.PlainPeersAtAnEncryptedMaster.test_brace_is_closed_unanswered",)),
+        ("test_security_counters.Counters.test_first_bytes",
+         "test_bad_peers.PlainPeersAtAnEncryptedMaster.test_brace_is_closed_unanswered",)),
     "HTTP on the master's port": (
         ("refused_http",),
-        ("test_refusals.Refusals.test_http_client_is_told_what_this_is",)),
+        ("test_security_counters.Counters.test_first_bytes",
+         "test_refusals.Refusals.test_http_client_is_told_what_this_is",)),
     "anything else as the first byte": (
         ("refused_noise",),
-        ("test_refusals.Refusals.test_garbage_is_closed_counted_and_logged_once",
+        ("test_security_counters.Counters.test_first_bytes",
+         "test_refusals.Refusals.test_garbage_is_closed_counted_and_logged_once",
          "test_bad_peers.PlainPeersAtAnEncryptedMaster.test_noise_of_any_first_byte")),
     "a connection that says nothing": (
         ("closed_unauthenticated", "accept_paused"),
-        ("test_bad_peers.BadPlainPeers.test_peer_that_only_connects",
+        ("test_security_counters.Counters.test_silence_and_crowds",
+         "test_bad_peers.BadPlainPeers.test_peer_that_only_connects",
          "test_security.Crowd.test_silent_strangers_pause_accepting_for_a_second")),
     "more than 16 unproved connections": (
         ("closed_crowded",),
-        ("test_bad_peers.BadPlainPeers.test_crowd_that_only_connects",
+        ("test_security_counters.Counters.test_silence_and_crowds",
+         "test_bad_peers.BadPlainPeers.test_crowd_that_only_connects",
          "strangers: one silent connection too many of an address costs the oldest its place")),
     "a frame above 64 KiB": (
         ("broken_frames",),
-        ("test_bad_peers.BadPlainPeers.test_frame_of_70_kib",
+        ("test_security_counters.Counters.test_broken_frames",
+         "test_bad_peers.BadPlainPeers.test_frame_of_70_kib",
          "test_bad_peers.BadPlainPeers.test_first_frame_of_5_kib",
          "test_bad_peers.BadPlainPeers.test_depth_40",
          "test_bad_peers.BadPlainPeers.test_broken_json",
          "test_bad_peers.BadPlainPeers.test_invalid_utf8")),
     "an unknown message": (
         ("bad_messages",),
-        ("what a node says is checked: unknown types, wrong shapes, things it may not ask",)),
+        ("test_security_counters.Counters.test_messages_that_are_none",
+         "what a node says is checked: unknown types, wrong shapes, things it may not ask",)),
     "a peer that does not read": (
         ("closed_not_reading",),
-        ("test_bad_peers.BadPlainPeers.test_peer_that_never_reads",
+        ("test_security_counters.Counters.test_who_does_not_read",
+         "test_bad_peers.BadPlainPeers.test_peer_that_never_reads",
          "a peer that never reads is closed at the outbox's limit, with that reason")),
     "the same node key from a second board": (
         ("clones",),
-        ("a second board with the key of a live node becomes another node",
+        ("test_security_counters.Counters.test_a_key_on_two_boards",
+         "a second board with the key of a live node becomes another node",
          "another board with the key of a node that speaks is a copied card")),
     "a request above the key's role": (
         ("role_refused",),
-        ("each request of each role is carried out or forbidden, as the table says",
+        ("test_security_counters.Counters.test_keys_for_what_they_are_not_for",
+         "each request of each role is carried out or forbidden, as the table says",
          "test_jobs_roles.Roles.test_viewer")),
     "more than 256 clients": (
         ("clients_refused", "join_refused", "requests_failed"),
-        ("there is a last client and a last token",
+        ("test_security_counters.Counters.test_too_many_tokens",
+         "there is a last client and a last token",
          "a full cluster refuses new nodes and serves the known ones")),
     "a question of discovery that": (
         ("discovery_refused",),
@@ -327,22 +340,24 @@ class Modes(SystemTest):
             self.assertEqual(mode & 0o077, 0, f"{path} {mode:o}")
 
 
+def faked(test: SystemTest, when: str) -> dict:
+    """The environment of a program for which it is then."""
+    libraries = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    if not libraries:
+        test.skipTest("libfaketime is not installed (Debian package libfaketime)")
+    if test.cluster.sanitized():
+        test.skipTest("AddressSanitizer does not go with a preloaded library")
+    # Only the wall clock is wrong: the monotonic ones work on every board.
+    return {"LD_PRELOAD": libraries[0], "FAKETIME": f"@{when}",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+
+
 class Clocks(SystemTest):
     """The wall clock decides nothing."""
 
-    def faked(self, when: str) -> dict:
-        libraries = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
-        if not libraries:
-            self.skipTest("libfaketime is not installed (Debian package libfaketime)")
-        if self.cluster.sanitized():
-            self.skipTest("AddressSanitizer does not go with a preloaded library")
-        # Only the wall clock is wrong: the monotonic ones work on every board.
-        return {"LD_PRELOAD": libraries[0], "FAKETIME": f"@{when}",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
-
     @time_limit(90)
     def test_a_master_that_falls_from_2099_to_1970(self):
-        late, early = self.faked("2099-12-31 23:59:50"), self.faked("1970-01-01 00:00:10")
+        late, early = faked(self, "2099-12-31 23:59:50"), faked(self, "1970-01-01 00:00:10")
         self.cluster.start_master(env=late)
         self.cluster.start_worker("early", env=early)
         self.cluster.start_worker("late", env=late)
