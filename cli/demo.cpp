@@ -1,5 +1,3 @@
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -11,6 +9,7 @@
 
 #include "cli/demo_report.hpp"
 #include "cli/gather.hpp"
+#include "cli/run_program.hpp"
 #include "cli/stay.hpp"
 #include "cli/submit.hpp"
 #include "cli/verbs.hpp"
@@ -95,20 +94,6 @@ std::map<std::string, std::string> find_programs(const std::string& own_arch) {
         }
     }
     return programs;
-}
-
-/// Runs a program to its end; gives its exit code, or -1.
-int run_program(std::vector<std::string> words) {
-    std::vector<char*> arguments;
-    for (auto& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    pid_t pid = 0;
-    if (::posix_spawn(&pid, arguments[0], nullptr, nullptr, arguments.data(), environ) != 0)
-        return -1;
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR) return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 std::string bytes_of(const std::string& path) {

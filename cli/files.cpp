@@ -9,6 +9,7 @@
 #include "cli/download.hpp"
 #include "cli/follow.hpp"
 #include "cli/progress.hpp"
+#include "cli/run_program.hpp"
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
 #include "common/files.hpp"
@@ -95,13 +96,17 @@ void save_blob(Client& client, const std::string& blob, std::int64_t size, NewFi
 
 std::vector<TaskView> tasks_with_files(Client& client, GetJob request) {
     std::vector<TaskView> tasks;
+    bool any = false;
     for (;;) {
         auto answer = get_job(client, request);
+        any = any || !answer.tasks.empty();
         for (auto& task : answer.tasks)
             if (!task.files.empty()) tasks.push_back(std::move(task));
-        if (!answer.next) return tasks;
+        if (!answer.next) break;
         request.after = *answer.next;
     }
+    if (!any) throw RequestFailedError("not_found", "job " + request.job + " has no such task");
+    return tasks;
 }
 
 }  // namespace
@@ -152,8 +157,9 @@ int verb_fetch(const Invocation& invocation) {
         std::fprintf(stderr, "rpicluster: job %s has brought no files (--out says which)\n",
                      request.job.c_str());
     } else {
-        std::printf("%lld files, %s\n", static_cast<long long>(sum.files),
-                    format_size(sum.bytes).c_str());
+        std::printf("%lld %s, %s%s, in %s\n", static_cast<long long>(sum.files),
+                    sum.files == 1 ? "file" : "files", format_size(sum.bytes).c_str(),
+                    sum.bytes < 1024 ? " bytes" : "", folder.c_str());
     }
     return exit_code::ok;
 }
@@ -190,12 +196,24 @@ int verb_restore(const Invocation& invocation) {
     const auto beside = own.parent_path() / "rpicluster-master";
     const bool found = !error && std::filesystem::exists(beside, error);
     const std::string program = found ? beside.string() : "rpicluster-master";
-    const char* words[] = {program.c_str(), "--restore",   path.c_str(),
-                           "--state-dir",   state.c_str(), nullptr};
-    std::fflush(nullptr);
-    ::execvp(program.c_str(), const_cast<char* const*>(words));
-    throw std::runtime_error("cannot run " + program + ": " + std::strerror(errno) +
-                             "; restore runs on the machine of the master");
+    const int code = run_program({program, "--restore", path, "--state-dir", state},
+                                 invocation.machine_readable());
+    if (code < 0 && errno != 0)
+        throw std::runtime_error("cannot run " + program + ": " + std::strerror(errno) +
+                                 "; restore runs on the machine of the master");
+    // It has said what was wrong, with a code that means something else where daemons end.
+    if (code != 0) return exit_code::failed;
+    if (invocation.machine_readable()) {
+        json::object value;
+        value["file"] = path;
+        value["state_dir"] = state;
+        print_json(std::move(value));
+    } else {
+        std::fprintf(stderr,
+                     "Start rpicluster-master there: the nodes find it where it has the "
+                     "address of the old one.\n");
+    }
+    return exit_code::ok;
 }
 
 }  // namespace rpic

@@ -33,6 +33,7 @@ std::string take_job_selector(Arguments& arguments) {
         check_selector(*word);
         selector += (selector.empty() ? "" : ",") + *word;
     }
+    if (selector.empty()) arguments.finish();
     if (selector.empty())
         throw UsageError("which job? expected its id, several (1,3,5-8), last or all");
     check_selector(selector);

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <optional>
 
 #include "common/array_range.hpp"
 #include "common/errors.hpp"
@@ -30,15 +31,21 @@ constexpr unsigned every = queued | exec;
                      option + ": expected " + expected);
 }
 
-std::int64_t whole_number(const std::string& text, const char* option, std::int64_t least,
-                          std::int64_t most) {
+std::optional<std::int64_t> parse_number(const std::string& text) {
     std::int64_t number = 0;
     const auto end = text.data() + text.size();
     const auto [rest, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc() || rest != end || number < least || number > most)
+    if (error != std::errc() || rest != end) return std::nullopt;
+    return number;
+}
+
+std::int64_t whole_number(const std::string& text, const char* option, std::int64_t least,
+                          std::int64_t most) {
+    const auto number = parse_number(text);
+    if (!number || *number < least || *number > most)
         bad(text, option,
             "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
-    return number;
+    return *number;
 }
 
 double positive_seconds(const std::string& text, const char* option) {
@@ -102,9 +109,9 @@ void add_after(JobOptions& options, const std::string& value) {
         const auto colon = part.find(':');
         const auto kind = part.substr(0, colon == std::string::npos ? 0 : colon);
         const auto id = part.substr(colon == std::string::npos ? 0 : colon + 1);
-        if (!kind.empty() && kind != "ok" && kind != "any")
+        const auto number = parse_number(id);
+        if ((!kind.empty() && kind != "ok" && kind != "any") || !number || *number < 1)
             bad(value, "--after", "the id of a job, ok:ID or any:ID");
-        whole_number(id, "--after", 1, INT64_MAX);
         options.spec.after.push_back(part);
     }
     if (options.spec.after.size() > limits::job_dependencies)
@@ -232,7 +239,7 @@ const std::vector<JobOption>& job_option_table() {
          [](Options& o, const Text& value) {
              o.spec.lost_after_seconds = positive_seconds(value, "--lost-after");
          }},
-        {"--notify", "COMMAND", "runs on a node at the end of the job", queued,
+        {"--notify", "COMMAND", "a line for sh, run at the end; $NOTIFY_STATE says which", queued,
          [](Options& o, const Text& value) { o.spec.notify = value; }},
         {"--hold", "", "do not start before \"rpicluster release\"", submit,
          [](Options& o, const Text&) { o.spec.held = true; }},

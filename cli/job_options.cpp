@@ -65,6 +65,38 @@ std::size_t option_length(StartVerb verb, const std::vector<std::string>& words,
     return length;
 }
 
+/// Other verbs that start jobs have an option of this name; empty if none has.
+std::string verbs_with(const std::string& name) {
+    std::string verbs;
+    for (const auto& [verb, text] : {std::pair{StartVerb::submit, "submit"},
+                                     {StartVerb::run, "run"},
+                                     {StartVerb::map, "map"},
+                                     {StartVerb::exec, "exec"}})
+        if (find_job_option(verb, name) != nullptr)
+            verbs += (verbs.empty() ? "" : ", ") + std::string(text);
+    return verbs;
+}
+
+[[noreturn]] void refuse_unknown(StartVerb verb, const std::string& name) {
+    if (const auto verbs = verbs_with(name); !verbs.empty())
+        throw UsageError(name + " is an option of " + verbs + ", not of this verb");
+    std::vector<std::string> names;
+    for (const auto& known : job_option_table())
+        if (find_job_option(verb, known.name) != nullptr) names.emplace_back(known.name);
+    const auto near = nearest(name, names);
+    throw UsageError("unknown option \"" + printable(name, limits::log_text_chars) + "\"" +
+                     (near.empty() ? "" : "; did you mean " + near + "?") +
+                     " (a command with options of its own stands behind --)");
+}
+
+/// The jobs of a file say themselves what they need; what stands beside it would mean nothing.
+void check_beside_file(const std::vector<std::string>& given) {
+    for (const auto& name : given)
+        if (name != "--file" && name != "--idempotency-key")
+            throw UsageError(name + " cannot stand beside --file: write it into the file, as \"" +
+                             name.substr(2) + " = ...\" of a job");
+}
+
 /// The command's words without its items, which go into the options.
 std::vector<std::string> take_items(StartVerb verb, std::vector<std::string> words,
                                     JobOptions& options) {
@@ -135,6 +167,7 @@ JobOptions parse_job_options(StartVerb verb, const std::vector<std::string>& wor
     if (verb == StartVerb::exec) options.spec.cpus = 0;
     const auto own = own_words(verb, words);
     std::vector<std::string> command;
+    std::vector<std::string> given;
     bool ended = false;
     for (std::size_t i = 0; i < words.size(); ++i) {
         const auto& word = words[i];
@@ -146,14 +179,8 @@ JobOptions parse_job_options(StartVerb verb, const std::vector<std::string>& wor
         }
         const auto name = name_of(word);
         const auto* option = find_job_option(verb, name);
-        if (option == nullptr) {
-            std::vector<std::string> names;
-            for (const auto& known : job_option_table()) names.emplace_back(known.name);
-            const auto near = nearest(name, names);
-            throw UsageError("unknown option \"" + printable(name, limits::log_text_chars) + "\"" +
-                             (near.empty() ? "" : "; did you mean " + near + "?") +
-                             " (a command with options of its own stands behind --)");
-        }
+        if (option == nullptr) refuse_unknown(verb, name);
+        given.push_back(name);
         std::string value;
         if (name != word)
             value = word.substr(name.size() + 1);
@@ -168,6 +195,7 @@ JobOptions parse_job_options(StartVerb verb, const std::vector<std::string>& wor
         for (; i + 1 < words.size() && own[i + 1] && more_of_in_arch(words[i + 1]); ++i)
             option->apply(options, words[i + 1]);
     }
+    if (!options.job_file.empty()) check_beside_file(given);
     set_command(verb, take_items(verb, std::move(command), options), options);
     check_job_options(verb, options);
     return options;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -110,6 +111,13 @@ void print_job(const JobView& job) {
     std::printf("\n");
 }
 
+/// Whether the request had nothing to change, because all of these have ended.
+bool all_have_ended(const std::vector<JobView>& jobs) {
+    return std::all_of(jobs.begin(), jobs.end(), [](const JobView& job) {
+        return job.state == "done" || job.state == "failed" || job.state == "cancelled";
+    });
+}
+
 /// What a request that changes jobs has done.
 int print_done(const Invocation& invocation, const char* what, const std::string& jobs) {
     if (invocation.machine_readable()) {
@@ -123,15 +131,28 @@ int print_done(const Invocation& invocation, const char* what, const std::string
     return exit_code::ok;
 }
 
+/// The same for what does nothing to jobs that have ended, which people are told.
+template <class Request>
+int change_live(const Invocation& invocation, const Request& request, const char* what,
+                const std::string& name) {
+    Client client(find_credentials(invocation.settings));
+    ListJobs chosen;
+    chosen.jobs = request.jobs;
+    // The last job of all need not be the last one that this user may change.
+    bool over = false;
+    if (!invocation.machine_readable() && request.jobs != "last")
+        over = all_have_ended(client.ask_all(chosen, &JobList::jobs));
+    client.template ask<Done>(request);
+    return print_done(invocation, over ? "nothing to do, it has ended" : what, name);
+}
+
 int hold_or_release(const Invocation& invocation, bool release) {
     Arguments arguments(invocation.arguments);
     HoldJobs request;
     request.jobs = take_job_selector(arguments);
     request.release = release;
     arguments.finish();
-    Client client(find_credentials(invocation.settings));
-    client.ask<Done>(request);
-    return print_done(invocation, release ? "released" : "held", request.jobs);
+    return change_live(invocation, request, release ? "released" : "held", request.jobs);
 }
 
 std::string take_job(Arguments& arguments) {
@@ -220,10 +241,8 @@ int verb_cancel(const Invocation& invocation) {
         request.jobs = take_job_selector(arguments);
     }
     arguments.finish();
-    Client client(find_credentials(invocation.settings));
-    client.ask<Done>(request);
     const auto what = request.jobs + (request.tasks.empty() ? "" : "." + request.tasks);
-    return print_done(invocation, "cancelled", what);
+    return change_live(invocation, request, "cancelled", what);
 }
 
 int verb_retry(const Invocation& invocation) {

@@ -96,10 +96,13 @@ int verb_label(const Invocation& invocation) {
     request.node = arguments.take_word("the name of the node");
     while (const auto word = arguments.take_optional_word()) {
         const auto equals = word->find('=');
-        if (equals == std::string::npos || equals == 0)
+        const auto key = word->substr(0, equals);
+        const bool removes = equals != std::string::npos && equals + 1 == word->size();
+        if (equals == std::string::npos || key.empty() || (!removes && node_name(key) != key))
             throw UsageError("bad label \"" + printable(*word, limits::log_text_chars) +
-                             "\": expected KEY=VALUE, or KEY= to remove it");
-        request.labels[word->substr(0, equals)] = word->substr(equals + 1);
+                             "\": expected KEY=VALUE, the key of letters, digits, '.', '_' and "
+                             "'-', or KEY= to remove it");
+        request.labels[key] = word->substr(equals + 1);
     }
     arguments.finish();
     if (request.labels.empty())
@@ -123,7 +126,10 @@ int verb_node(const Invocation& invocation) {
     client.ask<Done>(request);
     const std::string what = request.power == "reboot" ? "reboots" : "is switched off";
     return print_changed(invocation, request.power.c_str(), {request.node},
-                         what + " once nothing runs there any more.");
+                         what +
+                             " once nothing runs there any more, and gets no new work until "
+                             "\"rpicluster undrain " +
+                             request.node + "\".");
 }
 
 }  // namespace rpic

@@ -12,6 +12,7 @@
 #include "cli/progress.hpp"
 #include "cli/upload.hpp"
 #include "common/errors.hpp"
+#include "common/file_error.hpp"
 #include "common/files.hpp"
 #include "common/keys.hpp"
 #include "common/text.hpp"
@@ -76,6 +77,29 @@ JobOptions options_of(const FileJob& job) {
     return options;
 }
 
+/// All that a job needs beside its description.
+void upload_all(Client& client, JobOptions& options) {
+    if (options.item_list()) {
+        std::int64_t count = 0;
+        options.spec.items = upload_items(client, options, count);
+        if (count == 0)
+            throw UsageError("there are no items in " +
+                             (options.has_items ? "the list" : options.each_line));
+    }
+    upload_files(client, options);
+}
+
+/// The same for a job of a file, whose place a complaint names.
+void upload_all(Client& client, const FileJob& job, JobOptions& options) {
+    try {
+        upload_all(client, options);
+    } catch (const UsageError& error) {
+        throw UsageError(job.place + ": " + error.what());
+    } catch (const FileError& error) {
+        throw FileError(error.code, job.place + ": " + error.what());
+    }
+}
+
 }  // namespace
 
 std::string upload_items(Client& client, const JobOptions& options, std::int64_t& count) {
@@ -119,14 +143,7 @@ Submitted submit_spec(Client& client, JobSpec spec) {
 }
 
 Submitted submit_job(Client& client, JobOptions options) {
-    if (options.item_list()) {
-        std::int64_t count = 0;
-        options.spec.items = upload_items(client, options, count);
-        if (count == 0)
-            throw UsageError("there are no items in " +
-                             (options.has_items ? "the list" : options.each_line));
-    }
-    upload_files(client, options);
+    upload_all(client, options);
     return submit_spec(client, std::move(options.spec));
 }
 
@@ -139,9 +156,11 @@ std::vector<Submitted> submit_job_file(Client& client, const JobOptions& options
     } catch (const SyntaxError& error) {
         throw UsageError(error.what());
     }
-    // All of it is checked before the first of them is there.
+    // All of it is checked, and what travels along is sent, before the first of them is there: a
+    // file that is missing is no reason to run half of the jobs.
     std::vector<JobOptions> all;
     for (const auto& job : jobs) all.push_back(options_of(job));
+    for (std::size_t i = 0; i < jobs.size(); ++i) upload_all(client, jobs[i], all[i]);
     std::map<std::string, std::string> ids;
     std::vector<Submitted> answers;
     for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -149,7 +168,7 @@ std::vector<Submitted> submit_job_file(Client& client, const JobOptions& options
         for (const auto& after : jobs[i].after) spec.after.push_back(with_id(after, ids));
         if (!options.spec.idempotency_key.empty())
             spec.idempotency_key = options.spec.idempotency_key + "/" + jobs[i].name;
-        answers.push_back(submit_job(client, std::move(all[i])));
+        answers.push_back(submit_spec(client, std::move(spec)));
         ids[jobs[i].name] = answers.back().job.id;
     }
     return answers;

@@ -105,6 +105,7 @@ std::optional<std::string> Arguments::take_optional_word() {
 
 std::string Arguments::take_word(const std::string& what) {
     auto word = take_optional_word();
+    if (!word && !words_.empty()) finish();
     if (!word) throw UsageError(what + " is missing; rpicluster --help shows how it is written");
     return *word;
 }
@@ -126,9 +127,13 @@ std::optional<Arguments::TaskName> Arguments::take_task() {
 }
 
 void Arguments::finish() const {
-    if (!words_.empty())
-        throw UsageError("unexpected \"" + printable(words_.front(), limits::log_text_chars) +
-                         "\"; rpicluster --help shows how it is written");
+    if (words_.empty()) return;
+    const auto& word = words_.front();
+    if (word.starts_with("-"))
+        throw UsageError("unknown option \"" + printable(word, limits::log_text_chars) +
+                         "\"; the verb with --help shows which it has");
+    throw UsageError("unexpected \"" + printable(word, limits::log_text_chars) +
+                     "\"; rpicluster --help shows how it is written");
 }
 
 int verb_version(const Invocation& invocation) {

@@ -29,6 +29,7 @@ struct MasterOptions {
     std::filesystem::path folder;  // <state dir>/master
     bool plain = false;
     HealthLimits health;
+    RetentionLimits retention;
     bool discovery = true;
     std::uint16_t discovery_port = 12345;  // 0: any free one
 };

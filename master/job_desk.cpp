@@ -310,6 +310,12 @@ asio::awaitable<void> JobDesk::serve(ChangeNode request) {
                            "there is no node named " + printable(request.node, limits::name_chars)};
     if (!request.power.empty() && request.power != "reboot" && request.power != "poweroff")
         throw RequestError{"bad_request", "a node can be told to reboot or poweroff"};
+    // No --where could name another key. One that is there already may be removed.
+    for (const auto& [key, value] : request.labels)
+        if (!value.empty() && node_name(key) != key)
+            throw RequestError{"bad_request",
+                               "the key of a label has letters, digits, '.', '_' and '-': \"" +
+                                   printable(key, limits::name_chars) + "\" has others"};
     const std::string id = node->record.id;
     Effects effects;
     if (!request.labels.empty() && !context_.cluster.set_labels(id, request.labels, effects))

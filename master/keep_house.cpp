@@ -1,3 +1,4 @@
+#include <map>
 #include <set>
 
 #include "common/limits.hpp"
@@ -15,18 +16,22 @@ namespace {
 /// Between two handfuls of jobs that are forgotten: what else is to be stored gets its turn.
 constexpr auto forget_pause = std::chrono::milliseconds(100);
 
-/// Forgets a handful; how many jobs that was.
-asio::awaitable<std::size_t> forget_some_jobs(Context& context) {
-    auto ended = co_await context.store.ended_jobs();
-    auto ids = jobs_to_drop(std::move(ended), RetentionLimits{});
+/// Gives how many of them are forgotten.
+std::size_t forget(Context& context, std::vector<JobId> ids) {
     // One may have been taken up again while the store was asked.
     std::erase_if(ids, [&](JobId id) { return !context.jobs.forget(id); });
     const auto count = ids.size();
-    if (count == 0) co_return count;
+    if (count == 0) return count;
     StoreBatch batch;
     batch.emplace_back(DropJobs{std::move(ids)});
     context.turns.record(std::move(batch));
-    co_return count;
+    return count;
+}
+
+/// Forgets a handful; how many jobs that was.
+asio::awaitable<std::size_t> forget_some_jobs(Context& context) {
+    auto ended = co_await context.store.ended_jobs();
+    co_return forget(context, jobs_to_drop(std::move(ended), context.options.retention));
 }
 
 /// As many as it takes: a cluster may end more jobs a minute than one handful has.
@@ -41,28 +46,61 @@ asio::awaitable<void> forget_jobs(Context& context) {
     if (forgotten > 0) log_info("forgot " + std::to_string(forgotten) + " old jobs");
 }
 
-/// Blobs that a job names, directly or inside a list of files, stay; of the others the least
-/// recently used go once all of them take too much.
-asio::awaitable<void> forget_blobs(Context& context) {
-    auto size = [&store = context.blobs] { return store.bytes(); };
-    const auto bytes = co_await context.files.run(std::move(size));
-    if (bytes <= limits::master_blob_bytes) co_return;
-    const auto named = co_await context.store.blobs_in_use();
-    auto evict = [&store = context.blobs, named] {
-        std::set<std::string> pinned(named.begin(), named.end());
-        for (const auto& blob : named) {
-            // What is no list of files fails here, and pins nothing but itself.
+/// Adds what the lists among the blobs name. What is no list of files fails, and names nothing.
+BlobsOfJobs with_contents(BlobStore& store, BlobsOfJobs blobs) {
+    for (auto& [job, named] : blobs)
+        for (const auto& blob : std::vector<std::string>(named.begin(), named.end())) {
             try {
                 const auto files = parse_manifest(store.read(blob, limits::manifest_bytes));
-                for (const auto& entry : files.entries) pinned.insert(entry.blob);
+                for (const auto& entry : files.entries)
+                    if (entry.is_file()) named.insert(entry.blob);
             } catch (const std::exception&) {
                 continue;
             }
         }
-        return store.evict(limits::master_blob_bytes, pinned);
+    return blobs;
+}
+
+struct Evicted {
+    std::int64_t left = 0;
+    std::vector<JobId> jobs;  // these would have to go so that what is left is not too much
+};
+
+/// Of the files that no job names the least recently used go.
+Evicted evict(BlobStore& store, const BlobsOfJobs& named, std::vector<EndedJob> ended,
+              std::int64_t most) {
+    const auto blobs = with_contents(store, named);
+    std::set<std::string> pinned;
+    for (const auto& [job, some] : blobs) pinned.insert(some.begin(), some.end());
+    Evicted evicted;
+    evicted.left = store.evict(most, pinned);
+    if (evicted.left <= most) return evicted;
+    std::map<std::string, std::int64_t> sizes;
+    for (const auto& info : store.list()) sizes[info.blob] = info.size;
+    evicted.jobs = jobs_to_free(std::move(ended), blobs, sizes, evicted.left - most);
+    return evicted;
+}
+
+/// Files that a job names, directly or inside a list of files, stay while all of them together are
+/// not too much; then the oldest ended jobs go, and their files with them the next time.
+asio::awaitable<void> forget_blobs(Context& context) {
+    const auto most = context.options.retention.file_bytes;
+    auto size = [&store = context.blobs] { return store.bytes(); };
+    const auto bytes = co_await context.files.run(std::move(size));
+    if (bytes <= most) co_return;
+    auto named = co_await context.store.blobs_in_use();
+    // The store may still have rows of jobs that were forgotten.
+    std::erase_if(named, [&](const auto& entry) { return !context.jobs.find(entry.first); });
+    auto ended = co_await context.store.ended_jobs();
+    auto work = [&store = context.blobs, named = std::move(named), ended = std::move(ended), most] {
+        return evict(store, named, ended, most);
     };
-    const auto left = co_await context.files.run(std::move(evict));
-    log_info("files of jobs take " + format_size(left) + " now, they took " + format_size(bytes));
+    const auto evicted = co_await context.files.run(std::move(work));
+    log_info("files of jobs take " + format_size(evicted.left) + " now, they took " +
+             format_size(bytes));
+    const auto forgotten = forget(context, evicted.jobs);
+    if (forgotten > 0)
+        log_info("forgot " + std::to_string(forgotten) + " old jobs, whose files were too much");
 }
 
 }  // namespace

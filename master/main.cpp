@@ -39,6 +39,16 @@ HealthLimits health_limits(const Settings& settings) {
     return health;
 }
 
+RetentionLimits retention_limits(const Settings& settings) {
+    RetentionLimits kept;
+    kept.age = settings.duration("keep_time").value_or(kept.age);
+    kept.jobs = static_cast<std::size_t>(
+        settings.count("keep_jobs").value_or(static_cast<std::int64_t>(kept.jobs)));
+    kept.output_bytes = settings.size("keep_outputs").value_or(kept.output_bytes);
+    kept.file_bytes = settings.size("keep_files").value_or(kept.file_bytes);
+    return kept;
+}
+
 int start(int argc, char** argv) {
     const auto settings = load_settings(Program::master, argc, argv);
     if (settings.help) {
@@ -57,6 +67,7 @@ int start(int argc, char** argv) {
     options.port = settings.port("port");
     options.plain = settings.toggle("plain");
     options.health = health_limits(settings);
+    options.retention = retention_limits(settings);
     options.discovery = settings.toggle("discovery");
     options.discovery_port = settings.port("discovery_port");
     const auto state = state_dir(settings.text("state-dir"));

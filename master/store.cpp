@@ -162,8 +162,8 @@ asio::awaitable<std::vector<EndedJob>> Store::ended_jobs() {
     });
 }
 
-asio::awaitable<std::vector<std::string>> Store::blobs_in_use() {
-    return ask<std::vector<std::string>>([](StoreFiles& files, std::vector<std::string>& answer) {
+asio::awaitable<BlobsOfJobs> Store::blobs_in_use() {
+    return ask<BlobsOfJobs>([](StoreFiles& files, BlobsOfJobs& answer) {
         answer = files.blobs_in_use();
         return true;
     });

@@ -81,8 +81,8 @@ class Store {
     /// All ended jobs, for jobs_to_drop().
     asio::awaitable<std::vector<EndedJob>> ended_jobs();
 
-    /// Every blob that a job or a result names (those named inside manifests are not looked for).
-    asio::awaitable<std::vector<std::string>> blobs_in_use();
+    /// The blobs that jobs and their results name (those inside manifests are not looked for).
+    asio::awaitable<BlobsOfJobs> blobs_in_use();
 
     /// Writes all there is into one file (a tar archive of mode 0600: it holds the keys), bit by
     /// bit between commits; returns its size. The file is there whole or not at all. One backup at

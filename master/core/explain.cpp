@@ -3,6 +3,7 @@
 #include "common/limits.hpp"
 #include "common/text.hpp"
 #include "master/core/jobs.hpp"
+#include "master/core/rival.hpp"
 
 /// Why a job waits, in words.
 namespace rpic {
@@ -41,6 +42,27 @@ std::string missing(const Worker& worker, const Needs& needs, bool empty) {
     return {};
 }
 
+/// How much of what the task needs the node lacks: what it lacks altogether counts two, what it has
+/// too little of between one and two. Only to compare nodes with.
+double shortfall(const Worker& worker, const Needs& needs, bool empty) {
+    const auto& record = worker.node->record;
+    double sum = 0;
+    const auto add = [&](std::int64_t need, std::int64_t have) {
+        if (need <= have) return;
+        const auto lacks = static_cast<double>(need - std::max<std::int64_t>(have, 0));
+        sum += 1 + lacks / static_cast<double>(need);
+    };
+    add(needs.cpus_milli, empty ? worker.cpus_milli() : worker.free_milli());
+    add(needs.memory_bytes, record.memory_bytes - (empty ? 0 : worker.used.memory_bytes));
+    for (const auto& [name, count] : needs.resources) {
+        const auto offered = record.resources.find(name);
+        const auto used = worker.used.resources.find(name);
+        add(count, (offered == record.resources.end() ? 0 : offered->second) -
+                       (empty || used == worker.used.resources.end() ? 0 : used->second));
+    }
+    return sum;
+}
+
 std::string rest_text(Duration left) {
     return "the master was restored from a backup: what the one before may have started under "
            "--on-disconnect stop ends first, in " +
@@ -55,6 +77,39 @@ std::string why_no_work(const Worker& worker) {
     if (node.record.draining) return "it is drained";
     if (!node.health.no_work().empty()) return "it is unwell: " + node.health.no_work();
     return {};
+}
+
+/// What one node is to a job that waits.
+struct Look {
+    NodeFit fit;
+    int rank = 0;         // 4: it fits, 3: when others end, 2: when it is well, 1: never
+    double distance = 0;  // among those of one rank
+};
+
+Look look_at(const Job& job, const Worker& worker, std::string_view id, const Needs& needs) {
+    Look look;
+    auto& fit = look.fit;
+    fit.node = worker.node->record.name;
+    const auto mismatch = job.where.explain_mismatch(worker.facts());
+    const auto& arch = worker.node->record.machine.arch;
+    const bool other_arch = !job.spec->in_arch.empty() && !job.spec->in_arch.contains(arch);
+    const auto& on_each = job.spec->on_each;
+    auto never = mismatch.empty() ? missing(worker, needs, true) : mismatch;
+    if (never.empty() && other_arch) never = "the job brings no files for " + arch;
+    if (never.empty() && !on_each.empty() &&
+        std::find(on_each.begin(), on_each.end(), id) == on_each.end())
+        never = "the job is meant for other nodes";
+    const auto now_not = never.empty() ? why_no_work(worker) : std::string{};
+    const auto busy =
+        never.empty() && now_not.empty() ? missing(worker, needs, false) : std::string{};
+    fit.could = never.empty();
+    fit.fits = fit.could && now_not.empty() && busy.empty();
+    fit.reason = !never.empty() ? never : !now_not.empty() ? now_not : busy;
+    look.rank = fit.fits ? 4 : !busy.empty() ? 3 : !now_not.empty() ? 2 : 1;
+    look.distance = shortfall(worker, needs, !fit.could);
+    if (!mismatch.empty()) look.distance += 2;
+    if (other_arch) look.distance += 2;
+    return look;
 }
 
 }  // namespace
@@ -76,33 +131,23 @@ Explanation Jobs::explain(Moment now, const Job& job) const {
     answer.job = std::to_string(job.status.id);
     answer.state = job.state_text();
     const auto needs = needs_of(job);
-    int nearest_rank = 0;  // 4: it fits, 3: when others end, 2: when it is well, 1: never
+    int nearest_rank = 0;
+    double nearest_distance = 0;
+    bool waits_for_faster = true;  // all that fit are passed over
+    const auto rivals = rivals_for(now, job);
     for (const auto& [id, worker] : workers_) {
         if (worker.node == nullptr) continue;
-        NodeFit fit;
-        fit.node = worker.node->record.name;
-        auto never = job.where.explain_mismatch(worker.facts());
-        if (never.empty()) never = missing(worker, needs, true);
-        const auto& arches = job.spec->in_arch;
-        if (never.empty() && !arches.empty() && !arches.contains(worker.node->record.machine.arch))
-            never = "the job brings no files for " + worker.node->record.machine.arch;
-        if (never.empty() && !job.spec->on_each.empty() &&
-            std::find(job.spec->on_each.begin(), job.spec->on_each.end(), id) ==
-                job.spec->on_each.end())
-            never = "the job is meant for other nodes";
-        const auto now_not = never.empty() ? why_no_work(worker) : std::string{};
-        const auto busy =
-            never.empty() && now_not.empty() ? missing(worker, needs, false) : std::string{};
-        fit.could = never.empty();
-        fit.fits = fit.could && now_not.empty() && busy.empty();
-        fit.reason = !never.empty() ? never : !now_not.empty() ? now_not : busy;
-        const int rank = fit.fits ? 4 : !busy.empty() ? 3 : !now_not.empty() ? 2 : 1;
-        if (rank > nearest_rank) {
-            nearest_rank = rank;
-            answer.nearest = fit.node;
-            answer.reason = fit.reason;
+        auto look = look_at(job, worker, id, needs);
+        waits_for_faster =
+            waits_for_faster && (!look.fit.fits || worth_waiting(job, worker, rivals));
+        if (look.rank > nearest_rank ||
+            (look.rank == nearest_rank && look.distance < nearest_distance)) {
+            nearest_rank = look.rank;
+            nearest_distance = look.distance;
+            answer.nearest = look.fit.node;
+            answer.reason = look.fit.reason;
         }
-        answer.nodes.push_back(std::move(fit));
+        answer.nodes.push_back(std::move(look.fit));
     }
     const auto near = answer.nearest + ": " + answer.reason;
     if (job.ended()) {
@@ -127,6 +172,8 @@ Explanation Jobs::explain(Moment now, const Job& job) const {
             "it runs " + std::to_string(job.status.task_limit) + " tasks at once, as it asked for";
     } else if (answer.nodes.empty()) {
         answer.reason = "there are no nodes with the role worker yet";
+    } else if (nearest_rank == 4 && waits_for_faster) {
+        answer.reason = "one of its last tasks waits for a faster node, which is about to be free";
     } else if (nearest_rank == 4) {
         const double waited = to_seconds(now.at - job.waiting_since);
         answer.reason =

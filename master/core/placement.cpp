@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <cmath>
 #include <queue>
 
 #include "common/limits.hpp"
 #include "master/core/jobs.hpp"
+#include "master/core/rival.hpp"
 
 /// Which task goes to which node. A turn does a bounded amount of work, whatever waits: it looks at
 /// the first jobs of each kind, submitter and priority, and at the nodes once for each kind.
@@ -44,12 +46,6 @@ struct Jobs::Head {
         if (used_milli != other.used_milli) return used_milli > other.used_milli;
         return job->status.id > other.job->status.id;
     }
-};
-
-/// A task of the job that runs, as one who may be faster with the next one.
-struct Jobs::Rival {
-    const Worker* worker = nullptr;
-    double end_seconds = 0;  // from now on, until it would be through with another task
 };
 
 /// A task, and the node to which it goes: none if there is none.
@@ -109,7 +105,9 @@ std::vector<Jobs::Rival> Jobs::rivals_for(Moment now, const Job& job) const {
             const auto* other = worker(attempt.node);
             if (other == nullptr || !other->takes_work()) continue;
             const double there = job.mean_seconds / std::max(other->speed, 0.01);
-            const double rest = std::max(0.0, there - to_seconds(now.at - attempt.since));
+            // One that takes longer than was expected will do so for as long again: nobody waits
+            // without end for a task that hangs.
+            const double rest = std::abs(there - to_seconds(now.at - attempt.since));
             rivals.push_back({other, (rest + there) * 1.1});
         }
     }

@@ -66,7 +66,7 @@ class Database {
                                 std::int64_t size) = 0;
     /// Lines of all rows that name a blob.
     virtual void visit_blobs(const std::function<void(JobId, std::string_view)>& visit) = 0;
-    virtual void visit_specs(const std::function<void(const JobSpec&)>& visit) = 0;
+    virtual void visit_specs(const std::function<void(JobId, const JobSpec&)>& visit) = 0;
     virtual std::vector<EndedJob> ended_jobs(std::int64_t now) = 0;
 
     /// A job of which something may be left after DropJobs.

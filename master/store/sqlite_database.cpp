@@ -353,12 +353,12 @@ void SqliteDatabase::visit_blobs(const std::function<void(JobId, std::string_vie
     while (rows.step()) visit(rows.number(0) >> result_number_bits, rows.view(1));
 }
 
-void SqliteDatabase::visit_specs(const std::function<void(const JobSpec&)>& visit) {
-    Statement rows(database_.get(), "SELECT spec FROM specs");
+void SqliteDatabase::visit_specs(const std::function<void(JobId, const JobSpec&)>& visit) {
+    Statement rows(database_.get(), "SELECT id, spec FROM specs");
     while (rows.step()) {
         JobSpec spec;
-        read_record(rows.view(0), spec);
-        visit(spec);
+        read_record(rows.view(1), spec);
+        visit(rows.number(0), spec);
     }
 }
 

@@ -25,7 +25,7 @@ class SqliteDatabase : public Database {
     std::string outputs(JobId job, std::int64_t number, std::int64_t offset,
                         std::int64_t size) override;
     void visit_blobs(const std::function<void(JobId, std::string_view)>& visit) override;
-    void visit_specs(const std::function<void(const JobSpec&)>& visit) override;
+    void visit_specs(const std::function<void(JobId, const JobSpec&)>& visit) override;
     std::vector<EndedJob> ended_jobs(std::int64_t now) override;
     std::optional<JobId> dropped_job() override;
     bool delete_some(JobId job) override;

@@ -293,27 +293,27 @@ std::vector<EndedJob> StoreFiles::ended_jobs() {
     return database_->ended_jobs(run_seconds());
 }
 
-std::vector<std::string> StoreFiles::blobs_in_use() {
-    std::set<std::string> blobs;
-    const auto add = [&](const std::string& blob) {
-        if (!blob.empty()) blobs.insert(blob);
+BlobsOfJobs StoreFiles::blobs_in_use() {
+    BlobsOfJobs blobs;
+    const auto add = [&](JobId job, const std::string& blob) {
+        if (!blob.empty()) blobs[job].insert(blob);
     };
-    database_->visit_specs([&](const JobSpec& spec) {
-        add(spec.items);
-        add(spec.stdin_blob);
-        for (const auto& manifest : spec.in) add(manifest);
-        for (const auto& [arch, manifest] : spec.in_arch) add(manifest);
+    database_->visit_specs([&](JobId job, const JobSpec& spec) {
+        add(job, spec.items);
+        add(job, spec.stdin_blob);
+        for (const auto& manifest : spec.in) add(job, manifest);
+        for (const auto& [arch, manifest] : spec.in_arch) add(job, manifest);
     });
     database_->visit_blobs([&](JobId job, std::string_view lines) {
         ResultLineReader reader(job, lines);
         TaskResult result;
         OutputPlace place;
         while (reader.next(result, place)) {
-            add(result.output_blob);
-            add(result.files);
+            add(job, result.output_blob);
+            add(job, result.files);
         }
     });
-    return {blobs.begin(), blobs.end()};
+    return blobs;
 }
 
 void StoreFiles::start_backup(const std::filesystem::path& file) {

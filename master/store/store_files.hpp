@@ -34,7 +34,7 @@ class StoreFiles {
     std::vector<Item> items(const std::vector<ItemRequest>& requests);
     bool count_some(const std::string& blob, ItemFiles::Counting& counting);
     std::vector<EndedJob> ended_jobs();
-    std::vector<std::string> blobs_in_use();
+    BlobsOfJobs blobs_in_use();
 
     /// Throws if another one is being made.
     void start_backup(const std::filesystem::path& file);

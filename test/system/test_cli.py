@@ -27,6 +27,11 @@ class WithoutCluster(SystemTest):
             self.assertEqual(result.stdout, "", args)
             self.assertTrue(result.stderr.strip(), args)
 
+    def test_an_unknown_option_is_named(self):
+        for args in (("jobs", "--stat", "done"), ("wait", "--all"), ("explain", "--why", "3"),
+                     ("events", "--folow"), ("cancel", "-a")):
+            self.assert_one_line(self.cluster.cli(*args).stderr, "unknown option", args[1])
+
     def test_misspelt_verb_gets_a_hint(self):
         self.assertIn("nodes", self.cluster.cli("ndoes").stderr)
 

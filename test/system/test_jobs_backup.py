@@ -105,7 +105,7 @@ class Backup(SystemTest):
         # Over a master that is there, running or not.
         for _ in range(2):
             result = self.cluster.cli("restore", path)
-            self.assertNotEqual(result.returncode, 0)
+            self.assertEqual(result.returncode, 1)
             self.assertTrue(result.stderr.strip())
             if self.cluster.master.alive():
                 self.cluster.master.stop()
@@ -120,8 +120,11 @@ class Backup(SystemTest):
         for bad in (damaged, cut, noise, self.cluster.folder / "nothing.tar"):
             state = self.cluster.folder / f"into-{bad.stem}"
             result = self.cluster.cli("restore", bad, state_dir=state)
-            self.assertNotEqual(result.returncode, 0, bad)
+            self.assertEqual(result.returncode, 1, bad)
             self.assert_one_line(result.stderr, bad.name)
             self.assertEqual([found for found in state.rglob("*.db*")], [], bad)
+        state = self.cluster.folder / "into-good"
+        told = self.cluster.cli_json("restore", path, state_dir=state)
+        self.assertEqual((told["file"], told["state_dir"]), (str(path), str(state)))
         self.cluster.restart_master()
         self.assertEqual(self.cluster.cli("backup", "/no/such/folder/b").returncode, 1)

@@ -175,6 +175,12 @@ class Files(SystemTest):
         self.assertEqual(sorted(path.name for path in one.iterdir()), ["3.txt", "same.txt"])
         self.assertEqual(self.cluster.cli_json("fetch", job, "--to", self.home)["tasks"], 3)
         self.assertEqual(self.cluster.cli("fetch", "99999").returncode, 3)
+        for words in ((f"{job}.9",), (job, "--tasks", "9")):
+            missing = self.cluster.cli("fetch", *words, "--to", self.home)
+            self.assertEqual(missing.returncode, 3, words)
+            self.assert_one_line(missing.stderr, "no such task")
+        told = self.cluster.cli_ok("fetch", f"{job}.3", "--to", self.cluster.folder / "told")
+        self.assertIn("2 files, 7 bytes, in ", told)
 
     def test_fetch_with_the_node_gone(self):
         job = self.cluster.submit("--out", "f", "--", "sh", "-c", "echo kept > f")

@@ -168,6 +168,17 @@ class JobFile(SystemTest):
         self.assertEqual(self.cluster.cli("submit", "--file", "/no/such").returncode, 2)
         self.assertEqual(self.cluster.cli_json("jobs")["jobs"], [])
 
+    def test_what_a_later_job_lacks_keeps_back_the_first(self):
+        first = '[[job]]\nname = "first"\ncommand = ["true"]\n'
+        (self.here / "empty").touch()
+        for lack, word in (('in = "missing"', "missing"), ('stdin = "missing"', "missing"),
+                           ('each_line = "missing"', "missing"), ('each_line = "empty"', "items")):
+            text = first + f'[[job]]\nname = "second"\ncommand = ["true"]\n{lack}\n'
+            result = self.submit_file(text)
+            self.assertNotEqual(result.returncode, 0, lack)
+            self.assert_one_line(result.stderr.decode(), "jobs.toml:4", word)
+            self.assertEqual(self.cluster.cli_json("jobs")["jobs"], [], lack)
+
     def test_example_of_the_documentation(self):
         """The keys that the manual names are those that are known."""
         manual = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "operations.md")

@@ -43,7 +43,8 @@ class Placing(SystemTest):
         self.cluster.restart_master()
         self.cluster.wait_online("pi1", "pi2")
         self.assertEqual(self.cluster.nodes()["pi2"]["labels"].get("colour"), "red")
-        for args in (("label", "pi1"), ("label", "pi1", "x"), ("label",)):
+        for args in (("label", "pi1"), ("label", "pi1", "x"), ("label",),
+                     ("label", "pi1", "a b=1")):
             self.assertEqual(self.cluster.cli(*args).returncode, 2, args)
         self.assertEqual(self.cluster.cli("label", "nobody", "a=b").returncode, 3)
 
@@ -213,7 +214,8 @@ class Power(SystemTest):
             job = self.cluster.submit("--where", f"name=={name}", "--", "sh", "-c",
                                       f"while [ ! -e {go} ]; do sleep 0.1; done")
             self.cluster.wait_job(job, "running")
-            self.cluster.cli_ok("node", action, name)
+            told = self.cluster.cli_ok("node", action, name)
+            self.assertIn(f"rpicluster undrain {name}", told)
             self.assertTrue(self.cluster.nodes()[name]["draining"])
             self.assertFalse(done.exists())
             go.touch()

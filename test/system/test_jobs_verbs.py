@@ -256,7 +256,7 @@ class Changing(SystemTest):
         running = self.cluster.submit("sleep", "600")
         self.cluster.wait_job(running, "running")
         waiting = self.cluster.submit("true")
-        self.cluster.cli_ok("cancel", waiting)
+        self.assertEqual(self.cluster.cli_ok("cancel", waiting), f"job {waiting}: cancelled\n")
         self.assertEqual(self.cluster.wait_job(waiting, "cancelled")["tasks"]["cancelled"], 1)
         self.cluster.cli_ok("cancel", running)
         job = self.cluster.wait_job(running, "cancelled")
@@ -269,8 +269,9 @@ class Changing(SystemTest):
         self.assertEqual(self.cluster.job(running)["finished_at"], job["finished_at"])
         done = self.cluster.submit("true")
         self.cluster.wait_job(done, "done")
-        self.cluster.cli_ok("cancel", done)
-        self.assertEqual(self.cluster.job(done)["state"], "done")
+        for verb in ("cancel", "hold", "release"):
+            self.assertIn("has ended", self.cluster.cli_ok(verb, done))
+            self.assertEqual(self.cluster.job(done)["state"], "done")
 
     def test_cancel_one_task(self):
         job = self.cluster.submit("--array", "1-4", "--", "sh", "-c",
@@ -313,12 +314,12 @@ class Changing(SystemTest):
         log = self.cluster.folder / "log"
         log.touch()
         log.chmod(0o666)
-        tell = f'echo "$NOTIFY_JOB $NOTIFY_NAME $NOTIFY_STATE" >> {log}'
+        tell = f'echo "$NOTIFY_JOB $NOTIFY_NAME $NOTIFY_STATE $NOTIFY_REASON" >> {log}'
         bad = self.cluster.submit("--name", "b", "--notify", tell, "--", "false")
         wait_for(lambda: log.read_text(), 10, "the first is told")
         good = self.cluster.submit("--name", "g", "--notify", tell, "--", "true")
         wait_for(lambda: len(log.read_text().splitlines()) == 2, 10, "the second is told")
-        self.assertEqual(log.read_text(), f"{bad} b failed\n{good} g done\n")
+        self.assertEqual(log.read_text(), f"{bad} b failed 1 of 1 tasks failed\n{good} g done \n")
 
     def test_wait_follows_until_the_end(self):
         job = self.cluster.submit("sleep", "1")

@@ -175,12 +175,16 @@ TEST_CASE("bad values get one line that says what is expected", "[cli]") {
              {{"--retries", "1.5", "--", "x"}, "whole number"},
              {{"--resource", "gpu", "--", "x"}, "NAME=NUMBER"},
              {{"--env", "=1", "--", "x"}, "NAME=VALUE"},
-             {{"--after", "frames", "--", "x"}, "--after"},
+             {{"--after", "frames", "--", "x"}, "\"frames\" for --after: expected the id of a job"},
+             {{"--after", "any:", "--", "x"}, "\"any:\" for --after: expected the id of a job"},
+             {{"--after", "0", "--", "x"}, "expected the id of a job"},
              {{"--on-disconnect", "perhaps", "--", "x"}, "keep or stop"},
              {{"--lost-after", "90", "--", "x"}, "--on-disconnect stop"},
              {{"--on-disconnect", "stop", "--lost-after", "30", "--", "x"}, "60s at least"},
              {{"--name", "a\nb", "--", "x"}, "--name"},
              {{"--cpu", "2", "--", "x"}, "did you mean --cpus?"},
+             {{"--file", "jobs.toml", "--cpus", "2"}, "--cpus cannot stand beside --file"},
+             {{"--hold", "--file", "jobs.toml"}, "--hold cannot stand beside --file"},
              {{"--name"}, "--name needs a value"},
              {{}, "the command is missing"},
              {{"--"}, "the command is missing"},
@@ -195,7 +199,13 @@ TEST_CASE("bad values get one line that says what is expected", "[cli]") {
         CHECK(text.find('\n') == std::string::npos);
     }
     CHECK(complaint(StartVerb::map, {"echo {}"}).find("map needs items") == 0);
-    CHECK(complaint(StartVerb::run, {"-w", "pi1", "--", "x"}).find("unknown option") == 0);
+    CHECK(complaint(StartVerb::run, {"-w", "pi1", "--", "x"}) ==
+          "-w is an option of exec, not of this verb");
+    CHECK(complaint(StartVerb::run, {"--file", "jobs.toml"}).find("option of submit") !=
+          std::string::npos);
+    // What is suggested is an option of the same verb.
+    CHECK(complaint(StartVerb::exec, {"--wher", "x", "--", "x"}).find("mean --where") ==
+          std::string::npos);
     CHECK(complaint(StartVerb::run, {"--each-line", "-", "--stdin", "-", "--", "x"})
               .find("only once") != std::string::npos);
 }

@@ -136,13 +136,14 @@ class JobsWorld {
     }
 
     void ended(SessionId session, AttemptKey key, std::int64_t code = 0,
-               const std::string& outcome = "exited", const std::string& output = "") {
+               const std::string& outcome = "exited", const std::string& output = "",
+               double seconds = 1) {
         effects_.clear();
         AttemptReport report;
         report.key = key;
         report.outcome = outcome;
         if (outcome == "exited") report.exit_code = code;
-        report.duration_seconds = 1;
+        report.duration_seconds = seconds;
         jobs.on_ended(now, session, report, output, effects_);
     }
 

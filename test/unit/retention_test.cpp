@@ -31,6 +31,20 @@ TEST_CASE("more ended jobs than the limit cost the oldest their place") {
     CHECK(jobs_to_drop({{1, 10, 0}, {2, 30, 0}}, limits) == Ids{2, 1});
 }
 
+TEST_CASE("files above the limit cost the oldest jobs that have some, until enough are gone") {
+    const std::vector<EndedJob> ended = {{1, 50, 0}, {2, 40, 0}, {3, 30, 0}, {4, 20, 0}};
+    const std::map<std::string, std::int64_t> sizes = {{"a", 10}, {"b", 20}, {"c", 30}, {"d", 5}};
+    // Job 1 has no files, 9 still runs.
+    const BlobsOfJobs blobs = {{2, {"a", "b"}}, {3, {"b", "d"}}, {4, {"c"}}, {9, {"d"}}};
+    CHECK(jobs_to_free(ended, blobs, sizes, 0).empty());
+    CHECK(jobs_to_free(ended, blobs, sizes, 10) == Ids{2});
+    CHECK(jobs_to_free(ended, blobs, sizes, 11) == Ids{2, 3});  // both have b
+    CHECK(jobs_to_free(ended, blobs, sizes, 30) == Ids{2, 3});
+    CHECK(jobs_to_free(ended, blobs, sizes, 31) == Ids{2, 3, 4});
+    CHECK(jobs_to_free(ended, {{3, {"d"}}, {9, {"d"}}}, sizes, 100).empty());
+    CHECK(jobs_to_free(ended, {{3, {"evicted"}}}, sizes, 100).empty());
+}
+
 TEST_CASE("outputs above the limit cost the oldest jobs, until enough are gone") {
     RetentionLimits limits;
     limits.output_bytes = 100;
