@@ -284,19 +284,22 @@ void Jobs::start_pinned(Moment now, Job& job, Effects& effects) {
     std::vector<Position> waiting(job.requeued().begin(), job.requeued().end());
     for (auto position = job.frontier(); position < job.status.size; ++position)
         waiting.push_back(position);
+    // These first: with one of them the job may be over, and then nothing more of it starts.
+    for (const auto position : waiting) {
+        if (!job.in_queue) return;
+        if (cluster_.nodes().contains(job.spec->on_each[static_cast<std::size_t>(position)]))
+            continue;
+        TaskResult result;
+        result.reason = "its node was removed";
+        if (const auto task = job.active.find(position); task != job.active.end())
+            result.attempt = task->second.last_attempt;
+        finish(now, job, position, TaskState::failed, std::move(result), 0, {}, effects);
+    }
     for (const auto position : waiting) {
         if (!job.in_queue) return;
         const auto& id = job.spec->on_each[static_cast<std::size_t>(position)];
-        if (!cluster_.nodes().contains(id)) {
-            TaskResult result;
-            result.reason = "its node was removed";
-            if (const auto task = job.active.find(position); task != job.active.end())
-                result.attempt = task->second.last_attempt;
-            finish(now, job, position, TaskState::failed, std::move(result), 0, {}, effects);
-            continue;
-        }
         const auto found = workers_.find(id);
-        if (found == workers_.end()) continue;
+        if (found == workers_.end() || !cluster_.nodes().contains(id)) continue;
         auto& worker = found->second;
         if (worker.session == 0 || worker.node->state != NodeState::online ||
             !worker.fits(needs_of(job)))
