@@ -104,6 +104,8 @@ FileValue from_toml(const toml::node& node, const std::string& file_name, int de
 
 FileValue from_json(const boost::json::value& json, const std::string& file_name, int depth) {
     FileValue value;
+    // A value does not know its line, so a mistake is said to be in one of the jobs.
+    const auto within = [&](std::size_t job) { return file_name + ": " + job_in_file(job); };
     if (depth > deepest) fail(file_name, 0, "objects and arrays are nested too deeply");
     switch (json.kind()) {
         case boost::json::kind::string:
@@ -129,7 +131,8 @@ FileValue from_json(const boost::json::value& json, const std::string& file_name
         case boost::json::kind::array:
             value.kind = FileValue::Kind::list;
             for (const auto& element : json.get_array())
-                value.list.push_back(from_json(element, file_name, depth + 1));
+                value.list.push_back(from_json(
+                    element, depth == 1 ? within(value.list.size() + 1) : file_name, depth + 1));
             break;
         case boost::json::kind::object:
             value.kind = FileValue::Kind::table;
@@ -147,6 +150,10 @@ FileValue from_json(const boost::json::value& json, const std::string& file_name
 std::string file_place(const std::string& file_name, int line) {
     const auto name = printable(file_name, limits::log_text_chars);
     return line > 0 ? name + ':' + std::to_string(line) + ": " : name + ": ";
+}
+
+std::string job_in_file(std::size_t number) {
+    return "job " + std::to_string(number);
 }
 
 FileValue parse_toml(std::string_view text, const std::string& file_name) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,5 +38,8 @@ FileValue parse_json_file(std::string_view text, const std::string& file_name);
 
 /// "film.toml:8: ", without a number for line 0.
 std::string file_place(const std::string& file_name, int line);
+
+/// "job 2", which is the place where there are no lines. The first is 1.
+std::string job_in_file(std::size_t number);
 
 }  // namespace rpic

@@ -8,6 +8,7 @@
 
 #include "cli/download.hpp"
 #include "cli/follow.hpp"
+#include "cli/job_json.hpp"
 #include "cli/progress.hpp"
 #include "cli/run_program.hpp"
 #include "cli/verbs.hpp"
@@ -120,8 +121,9 @@ int verb_fetch(const Invocation& invocation) {
     if (const auto task = arguments.take_task()) {
         request.job = task->job;
         request.tasks = task->task;
+        check_job(request.job);
     } else {
-        request.job = arguments.take_word("the id of the job");
+        request.job = take_job(arguments);
     }
     arguments.finish();
     Client client(find_credentials(invocation.settings));

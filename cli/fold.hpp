@@ -29,4 +29,15 @@ std::vector<FoldedOutput> fold_outputs(const std::vector<NodeOutput>& outputs);
 /// "pi[1,3,4] (3):", and why there is a code other than 0.
 std::string fold_header(const FoldedOutput& folded);
 
+/// What keeps a node from ending its task.
+enum class Holdup { lost, silent, draining, not_started, runs };
+
+struct AwaitedNode {
+    std::string node;
+    Holdup why = Holdup::runs;
+};
+
+/// "pi2, which is lost, and for pi[3,4], which still run it". Pure.
+std::string awaited_text(const std::vector<AwaitedNode>& nodes);
+
 }  // namespace rpic

@@ -153,21 +153,34 @@ class JobFileReader {
             fail(0, "more than " + std::to_string(limits::job_file_jobs) +
                         " jobs: an array job has many tasks, and a file can be split");
         for (const auto& value : list->list) read_job(value);
+        reading_.clear();
         resolve_names();
         return in_order();
     }
 
   private:
     [[noreturn]] void fail(int line, const std::string& reason) const {
-        throw SyntaxError(file_place(file_, line) + reason);
+        // Only TOML has lines: in JSON the job itself is the place.
+        const bool nameless = line == 0 && !reading_.empty();
+        throw SyntaxError(nameless ? place_of(line) + ": " + reason
+                                   : file_place(file_, line) + reason);
+    }
+
+    /// "film.toml:8"; without a line "film.json: job 2 (film)".
+    std::string place_of(int line) const {
+        const auto place = file_place(file_, line);
+        return line > 0 ? place.substr(0, place.size() - 2) : place + reading_;
     }
 
     void read_job(const FileValue& value) {
+        reading_ = job_in_file(jobs_.size() + 1);
         if (value.kind != FileValue::Kind::table)
             fail(value.line, "a job is a table of options, and this is none");
+        for (const auto& [name, member] : value.table)
+            if (name == "name" && member.kind == FileValue::Kind::text && !member.text.empty())
+                reading_ += " (" + printable(member.text, limits::name_chars) + ')';
         FileJob job;
-        job.place = file_place(file_, value.line);
-        job.place.resize(job.place.size() - 2);  // without ": "
+        job.place = place_of(value.line);
         for (const auto& [name, member] : value.table) read_key(job, name, member);
         if (job.name.empty()) fail(value.line, "a job without a name: expected name = \"...\"");
         if (job.command.empty())
@@ -243,7 +256,8 @@ class JobFileReader {
     [[noreturn]] void fail_unknown_job(const FileJob& job, int line,
                                        const std::string& name) const {
         std::vector<std::string> names;
-        for (const auto& [known, index] : by_name_) names.push_back(known);
+        for (const auto& [known, index] : by_name_)
+            if (known != job.name) names.push_back(known);
         const auto near = nearest(name, names);
         fail(line, "the job " + in_quotes(job.name) + " comes after " + in_quotes(name) +
                        ", and there is no such job in the file" +
@@ -301,6 +315,7 @@ class JobFileReader {
     }
 
     std::string file_;
+    std::string reading_;  // the job that is read now: "job 2 (film)"
     std::vector<FileJob> jobs_;
     std::vector<int> lines_;
     std::map<std::string, std::size_t> by_name_;

@@ -1,7 +1,9 @@
 #include "cli/job_json.hpp"
 
 #include "common/errors.hpp"
+#include "common/limits.hpp"
 #include "common/selector.hpp"
+#include "common/text.hpp"
 
 namespace rpic {
 
@@ -25,6 +27,21 @@ void check_selector(const std::string& word) {
     } catch (const SyntaxError& error) {
         throw UsageError(error.what());
     }
+}
+
+void check_job(const std::string& word) {
+    check_selector(word);
+    const auto chosen = NumberSelector::parse(word);
+    const bool one = chosen.single() >= 0 || (chosen.last() && chosen.ranges().empty());
+    if (!one)
+        throw UsageError("\"" + printable(word, limits::log_text_chars) +
+                         "\" is not one job: this verb takes one number, or \"last\"");
+}
+
+std::string take_job(Arguments& arguments) {
+    auto job = arguments.take_word("the id of the job");
+    check_job(job);
+    return job;
 }
 
 std::string take_job_selector(Arguments& arguments) {

@@ -186,7 +186,7 @@ JobOptions parse_job_options(StartVerb verb, const std::vector<std::string>& wor
             value = word.substr(name.size() + 1);
         else if (stands_alone(verb, words, i))
             value = "-";
-        else if (option->takes_value() && ++i == words.size())
+        else if (option->takes_value() && (++i == words.size() || words[i] == "--"))
             throw UsageError(name + " needs a value: " + std::string(option->argument));
         else if (option->takes_value())
             value = words[i];

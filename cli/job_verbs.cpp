@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <functional>
+#include <optional>
+#include <set>
 
 #include "cli/finished_tasks.hpp"
 #include "cli/follow.hpp"
@@ -18,6 +21,7 @@ namespace {
 
 constexpr std::int64_t tasks_in_table = 100;  // without --tasks, --state or --after
 constexpr std::size_t command_chars = 60;     // of a command in a table
+constexpr std::int64_t newest_at_once = 100;  // jobs that are asked for to find the last one
 
 Colour state_colour(const std::string& state) {
     if (state == "done") return Colour::good;
@@ -131,19 +135,72 @@ int print_done(const Invocation& invocation, const char* what, const std::string
     return exit_code::ok;
 }
 
-/// The same for what does nothing to jobs that have ended, which people are told.
+/// Changes the last job, as it was before, and gives it: what "last" stood for is worth to be told.
+/// That is the newest one that this user may change, which the master alone knows. So of each
+/// submitter the newest is tried: the master refuses those of others.
+JobView change_last(Client& client, const std::function<void(const std::string& job)>& change) {
+    std::set<std::string> strangers;
+    std::optional<RequestFailedError> refusal;
+    ListJobs newest;
+    newest.limit = newest_at_once;
+    for (;;) {
+        const auto jobs = client.ask_all(newest, &JobList::jobs);
+        for (const auto& job : jobs) {
+            if (strangers.contains(job.submitter)) continue;
+            try {
+                change(job.id);
+                return job;
+            } catch (const RequestFailedError& error) {
+                if (error.code != "forbidden") throw;
+                refusal = error;
+                strangers.insert(job.submitter);
+            }
+        }
+        if (jobs.empty()) break;
+        newest.before = job_number(jobs.back().id);
+    }
+    if (refusal) throw *refusal;
+    throw RequestFailedError("not_found", "there are no jobs yet");
+}
+
+/// The same for what does nothing to jobs that have ended, which people are told. `tasks` is what
+/// stands behind the jobs' name.
 template <class Request>
-int change_live(const Invocation& invocation, const Request& request, const char* what,
-                const std::string& name) {
+int change_live(const Invocation& invocation, Request request, const char* what,
+                const std::string& tasks = {}) {
     Client client(find_credentials(invocation.settings));
-    ListJobs chosen;
-    chosen.jobs = request.jobs;
-    // The last job of all need not be the last one that this user may change.
     bool over = false;
-    if (!invocation.machine_readable() && request.jobs != "last")
-        over = all_have_ended(client.ask_all(chosen, &JobList::jobs));
-    client.template ask<Done>(request);
-    return print_done(invocation, over ? "nothing to do, it has ended" : what, name);
+    if (request.jobs == "last") {
+        const auto job = change_last(client, [&](const std::string& id) {
+            request.jobs = id;
+            client.template ask<Done>(request);
+        });
+        over = all_have_ended({job});
+    } else {
+        ListJobs chosen;
+        chosen.jobs = request.jobs;
+        if (!invocation.machine_readable())
+            over = all_have_ended(client.ask_all(chosen, &JobList::jobs));
+        client.template ask<Done>(request);
+    }
+    over = over && !invocation.machine_readable();
+    return print_done(invocation, over ? "nothing to do, it has ended" : what,
+                      request.jobs + tasks);
+}
+
+/// For verbs that change one job.
+template <class Request>
+int change_one(const Invocation& invocation, Request request, const char* what) {
+    Client client(find_credentials(invocation.settings));
+    const auto change = [&](const std::string& id) {
+        request.job = id;
+        client.template ask<Done>(request);
+    };
+    if (request.job == "last")
+        change_last(client, change);
+    else
+        change(request.job);
+    return print_done(invocation, what, request.job);
 }
 
 int hold_or_release(const Invocation& invocation, bool release) {
@@ -152,13 +209,7 @@ int hold_or_release(const Invocation& invocation, bool release) {
     request.jobs = take_job_selector(arguments);
     request.release = release;
     arguments.finish();
-    return change_live(invocation, request, release ? "released" : "held", request.jobs);
-}
-
-std::string take_job(Arguments& arguments) {
-    auto job = arguments.take_word("the id of the job");
-    check_selector(job);
-    return job;
+    return change_live(invocation, request, release ? "released" : "held");
 }
 
 std::int64_t take_number(const std::string& word, const char* what) {
@@ -241,8 +292,8 @@ int verb_cancel(const Invocation& invocation) {
         request.jobs = take_job_selector(arguments);
     }
     arguments.finish();
-    const auto what = request.jobs + (request.tasks.empty() ? "" : "." + request.tasks);
-    return change_live(invocation, request, "cancelled", what);
+    return change_live(invocation, request, "cancelled",
+                       request.tasks.empty() ? "" : "." + request.tasks);
 }
 
 int verb_retry(const Invocation& invocation) {
@@ -252,9 +303,7 @@ int verb_retry(const Invocation& invocation) {
     request.cancelled = arguments.take_toggle("--cancelled");
     request.job = take_job(arguments);
     arguments.finish();
-    Client client(find_credentials(invocation.settings));
-    client.ask<Done>(request);
-    return print_done(invocation, "retried", request.job);
+    return change_one(invocation, request, "retried");
 }
 
 int verb_hold(const Invocation& invocation) {
@@ -271,9 +320,7 @@ int verb_priority(const Invocation& invocation) {
     request.job = take_job(arguments);
     request.priority = take_number(arguments.take_any_word("the priority"), "priority");
     arguments.finish();
-    Client client(find_credentials(invocation.settings));
-    client.ask<Done>(request);
-    return print_done(invocation, "changed", request.job);
+    return change_one(invocation, request, "changed");
 }
 
 int verb_explain(const Invocation& invocation) {

@@ -6,6 +6,7 @@
 
 #include "cli/gather.hpp"
 #include "cli/items.hpp"
+#include "cli/job_json.hpp"
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
 #include "common/utf8.hpp"
@@ -142,8 +143,10 @@ int verb_logs(const Invocation& invocation) {
     if (const auto task = arguments.take_task()) {
         request.job = task->job;
         request.tasks = task->task;
+        check_job(request.job);
+        check_selector(request.tasks);
     } else {
-        request.job = arguments.take_word("the id of the job");
+        request.job = take_job(arguments);
     }
     arguments.finish();
     Client client(find_credentials(invocation.settings));

@@ -61,6 +61,7 @@ void print_verb_help(const Verb& verb) {
                 ? "that of the task, 128 + signal, 124 time limit, 126 cannot execute, 127 not "
                   "found, 130\ncancelled by Ctrl-C twice (once leaves the job alone: 125)"
                 : "how many tasks failed, 101 for more than 100");
+    if (verb.exit_codes != nullptr) std::printf("\nExit codes: %s.\n", verb.exit_codes);
 }
 
 const Verb* verb_named(const std::string& name) {
@@ -87,7 +88,7 @@ Split split_arguments(const std::vector<std::string>& words) {
     for (std::size_t i = 0; i < words.size(); ++i) {
         const auto& word = words[i];
         const auto value = [&]() -> const std::string& {
-            if (++i == words.size()) throw UsageError(word + " needs a value");
+            if (++i == words.size() || words[i] == "--") throw UsageError(word + " needs a value");
             return words[i];
         };
         const auto name = word.substr(0, word.find('='));

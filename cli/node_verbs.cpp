@@ -47,12 +47,14 @@ void change_each(Client& client, const std::vector<std::string>& names, ChangeNo
 }
 
 int print_changed(const Invocation& invocation, const char* what,
-                  const std::vector<std::string>& names, const std::string& sentence) {
+                  const std::vector<std::string>& names, const std::string& one,
+                  const std::string& many = {}) {
     if (invocation.machine_readable()) {
         json::object value;
         value[what] = to_json(names);
         print_json(std::move(value));
     } else {
+        const auto& sentence = names.size() > 1 && !many.empty() ? many : one;
         std::printf("%s %s\n", fold_node_names(names).c_str(), sentence.c_str());
     }
     return exit_code::ok;
@@ -74,7 +76,8 @@ int verb_drain(const Invocation& invocation) {
         request.deadline_seconds > 0
             ? "what still runs in " + format_duration(request.deadline_seconds) + " is moved"
             : std::string("what runs there ends in peace");
-    return print_changed(invocation, "drained", names, "gets no new work; " + rest + ".");
+    return print_changed(invocation, "drained", names, "gets no new work; " + rest + ".",
+                         "get no new work; " + rest + ".");
 }
 
 int verb_undrain(const Invocation& invocation) {
@@ -87,7 +90,7 @@ int verb_undrain(const Invocation& invocation) {
     const auto names = take_nodes(arguments, client);
     arguments.finish();
     change_each(client, names, request);
-    return print_changed(invocation, "undrained", names, "gets work again.");
+    return print_changed(invocation, "undrained", names, "gets work again.", "get work again.");
 }
 
 int verb_label(const Invocation& invocation) {

@@ -73,7 +73,7 @@ int verb_run(const Invocation& invocation) {
 
 int verb_attach(const Invocation& invocation) {
     Arguments arguments(invocation.arguments);
-    const auto id = arguments.take_word("the id of the job");
+    const auto id = take_job(arguments);
     arguments.finish();
     Client client(find_credentials(invocation.settings));
     GetJob request;
@@ -89,7 +89,7 @@ int verb_wait(const Invocation& invocation) {
     const auto jobs = take_job_selector(arguments);
     arguments.finish();
     Client client(find_credentials(invocation.settings));
-    std::map<std::string, JobView> last;
+    std::map<std::int64_t, JobView> last;  // by number, for the order of the answer
     JobProgress progress;
     ProgressLine line;
     const auto show = [&] {
@@ -102,7 +102,7 @@ int verb_wait(const Invocation& invocation) {
     };
     JobWatcher watcher;
     watcher.on_change = [&](const std::vector<JobView>& pictures) {
-        for (const auto& job : pictures) last[job.id] = job;
+        for (const auto& job : pictures) last[job_number(job.id)] = job;
         show();
     };
     watcher.on_tick = show;

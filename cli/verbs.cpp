@@ -27,7 +27,10 @@ const std::vector<Verb>& all_verbs() {
         {"logs", "[-f] [--prefix] ID[.TASK]", "what its tasks printed", "-f --prefix", &verb_logs},
         {"wait", "ID..", "wait for the end; exits with the number of failed tasks", "", &verb_wait,
          std::nullopt, true},
-        {"attach", "ID", "stay with a job as run does", "", &verb_attach},
+        {"attach", "ID", "stay with a job as run does", "", &verb_attach, std::nullopt, false,
+         "that of the task as with run, 125 if it has none (or Ctrl-C left the job alone); errors "
+         "of\nrpicluster itself, which stderr tells: 2 usage, 3 not found, 4 master unreachable, "
+         "5 key refused"},
         {"fetch", "ID[.TASK] [--to FOLDER] [--by-task] [--tasks SEL]",
          "bring the files home that its tasks made", "--to --by-task --tasks", &verb_fetch},
         {"cancel", "ID.. | ID.TASK", "end jobs, or tasks of one", "--tasks", &verb_cancel},
@@ -85,7 +88,8 @@ std::optional<std::string> Arguments::take_value(const std::string& flag) {
             value = word->substr(flag.size() + 1);
             word = words_.erase(word);
         } else if (*word == flag) {
-            if (word + 1 == words_.end()) throw UsageError(flag + " needs a value");
+            if (word + 1 == words_.end() || *(word + 1) == "--")
+                throw UsageError(flag + " needs a value");
             value = *(word + 1);
             word = words_.erase(word, word + 2);
         } else {

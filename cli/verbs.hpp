@@ -90,6 +90,7 @@ struct Verb {
     int (*run)(const Invocation&);
     std::optional<StartVerb> starts = std::nullopt;  // takes a command; the options of its jobs
     bool gives_task_codes = false;                   // then errors of its own are 125
+    const char* exit_codes = nullptr;  // what --help says of them, where it is of its own kind
 };
 const std::vector<Verb>& all_verbs();
 

@@ -42,8 +42,11 @@ boost::asio::awaitable<Caller> identify(const WebServices& services, const Reque
     const auto number = cookie_in(request.cookie, login_cookie);
     const bool by_cookie = request.authorization.empty();
     std::string token = token_of(services, request);
-    if (token.empty() && !by_cookie && !trusted)
-        throw ProblemError(401, "the Authorization field holds no token");
+    // Also on this machine: who means to be somebody must not be taken for a viewer unnoticed.
+    if (token.empty() && !by_cookie)
+        throw ProblemError(401,
+                           "the Authorization field holds no token: expected `Bearer TOKEN`, or "
+                           "`Basic` with the token as password");
     if (token.empty()) co_return caller;
     const Admitted admitted = co_await services.gate.admit(token, address);
     // A viewer on this machine needs no token, so a master that is away does not lock it out.

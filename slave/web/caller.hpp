@@ -9,7 +9,7 @@
 namespace rpic {
 
 /// The token of the Authorization field, else that of the session that the cookie names. One
-/// without either is a viewer if it is `trusted`, which means on this machine, and nobody
+/// without either field is a viewer if it is `trusted`, which means on this machine, and nobody
 /// otherwise. Throws ProblemError 401, 429, 503.
 boost::asio::awaitable<Caller> identify(const WebServices& services, const Request& request,
                                         boost::asio::ip::address address, bool trusted);

@@ -5,6 +5,7 @@
 #include "common/file_error.hpp"
 #include "common/limits.hpp"
 #include "common/sha256.hpp"
+#include "common/text.hpp"
 
 namespace rpic {
 
@@ -94,9 +95,11 @@ awaitable<Manifest> get_manifest(MasterDesk::Visit& visit, std::string blob) {
         const auto offset = static_cast<std::int64_t>(text.size());
         const auto bytes = co_await get_part(visit, blob, offset, size);
         if (size > static_cast<std::int64_t>(limits::web_manifest_bytes))
-            throw ProblemError(503,
-                               "the list of these files is too long to be shown here: "
-                               "`rpicluster fetch` brings them");
+            throw ProblemError(413,
+                               "the list of these files is longer than " +
+                                   format_size(limits::web_manifest_bytes) +
+                                   ", too long to be shown here: `rpicluster fetch` brings those "
+                                   "that a task made");
         text += bytes;
     } while (static_cast<std::int64_t>(text.size()) < size);
     try {

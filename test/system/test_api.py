@@ -230,6 +230,18 @@ class Files(ApiTest):
                      if incoming.is_dir() else False, 10, "a part of it has arrived")
         self.assertEqual(self.put(content)[1].status, 201)
 
+    def test_a_list_of_files_that_is_too_long(self):
+        deep = self.cluster.folder / "deep"
+        folder = deep.joinpath(*[letter * 200 for letter in "abcd"])
+        folder.mkdir(parents=True)
+        for number in range(10_000):  # about 9 MiB of list
+            (folder / str(number)).touch()
+        job = self.cluster.submit("--hold", "--in", deep, "--", "true", timeout=50)
+        for path in ("", "/a"):
+            answer = self.call("GET", f"/api/v1/jobs/{job}/files{path}")
+            self.assertEqual((answer.status, answer.json()["code"]), (413, "too_large"))
+            self.assertIn("rpicluster fetch", answer.json()["detail"])
+
     def test_what_is_wrong_with_files(self):
         name, answer = self.put(b"other", hashlib.sha256(b"this").hexdigest())
         self.assertEqual((answer.status, answer.json()["code"]), (409, "conflict"))
@@ -389,6 +401,13 @@ class Refusals(ApiTest):
 
     def path_of(self, pattern: str, **values) -> str:
         return re.sub(r"\{(\w+)\}", lambda found: {**self.VALUES, **values}[found.group(1)], pattern)
+
+    def test_what_holds_no_token_is_no_viewer(self):
+        self.assertEqual(self.call("GET", "/api/v1/nodes").status, 200)
+        for value in (";", ": Digest x", ": Bearer", ": Bearer ", ": Basic", ": Basic !!!!", ": x"):
+            answer = self.call("GET", "/api/v1/nodes", fields=["Authorization" + value])
+            self.assertEqual(answer.status, 401, value)
+            self.assertIn(b"holds no token", answer.body)
 
     @time_limit(120)
     def test_every_operation_refuses_what_is_wrong(self):

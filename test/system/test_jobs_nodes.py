@@ -121,6 +121,7 @@ class Placing(SystemTest):
     def test_several_nodes_at_once(self):
         self.cluster.cli_ok("drain", "pi[1-2]")
         self.assertEqual({node["draining"] for node in self.cluster.node_list()}, {True})
+        self.assertEqual(self.cluster.cli_ok("undrain", "pi[1-2]"), "pi[1,2] get work again.\n")
         self.cluster.cli_ok("undrain", "all")
         self.assertEqual({node["draining"] for node in self.cluster.node_list()}, {False})
 
@@ -158,6 +159,32 @@ class Exec(SystemTest):
         for job in jobs:
             self.cluster.wait_job(job, "running")
         self.assertIn("(3)", self.cluster.cli_ok("exec", "--", "uptime", "-V"))
+
+    @time_limit(120)
+    def test_a_node_that_gets_lost_is_named_and_holds_nothing_back(self):
+        process = self.cluster.started_cli("exec", "--", "sh", "-c", "echo same; "
+                                           "if [ $RPIC_NODE = pi2 ]; then sleep 600; fi")
+        # What the others printed is there although the job goes on.
+        self.assertEqual([process.stdout.readline() for _ in range(2)],
+                         [b"pi[1,3] (2):\n", b"same\n"])
+        note = process.stderr.readline().decode()
+        for word in ("pi2, which still runs it", "Ctrl-C", "rpicluster cancel 1"):
+            self.assertIn(word, note)
+        self.cluster.programs[2].kill()
+        self.assertIn("waits for pi2, which does not answer", process.stderr.readline().decode())
+        self.cluster.cli_ok("cancel", "1")
+        self.cluster.start_slave("pi2")
+        output, errors = process.communicate(timeout=40)
+        self.assertEqual(process.returncode, 125, errors)
+        self.assertIn(b"pi2 (1):", output)
+
+    def test_lines_of_json_come_as_the_nodes_end(self):
+        process = self.cluster.started_cli("-o", "jsonl", "exec", "-w", "pi[1-2]", "--", "sh", "-c",
+                                           "if [ $RPIC_NODE = pi1 ]; then sleep 600; fi")
+        self.assertEqual(json.loads(process.stdout.readline())["node"], "pi2")
+        self.cluster.cli_ok("cancel", "last")
+        output, _ = process.communicate(timeout=20)
+        self.assertEqual(json.loads(output)["node"], "pi1")
 
     def test_a_node_that_is_away_is_named(self):
         self.cluster.programs[2].stop()

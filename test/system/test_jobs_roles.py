@@ -67,6 +67,19 @@ class Roles(SystemTest):
         other = self.cluster.submit("--key-file", self.ann, "--hold", "--", "true")
         self.cluster.cli_ok("cancel", other)  # an admin
 
+    def test_the_last_job_is_named(self):
+        mine = self.cluster.submit("--key-file", self.ann, "--hold", "--", "true")
+        his = self.cluster.submit("--key-file", self.bob, "--hold", "--", "true")
+        # Of one's own jobs where one may not change those of others.
+        self.assertEqual(self.cluster.cli_ok("--key-file", self.ann, "cancel", "last"),
+                         f"job {mine}: cancelled\n")
+        self.assertEqual(self.cluster.cli_ok("--key-file", self.ann, "hold", "last"),
+                         f"job {mine}: nothing to do, it has ended\n")
+        self.assertEqual(self.cluster.job(his)["state"], "held")
+        self.assertEqual(self.cluster.cli_ok("priority", "last", "3"), f"job {his}: changed\n")
+        self.assertEqual(self.cluster.cli_json("cancel", "last"),
+                         {"version": 1, "cancelled": his})
+
     def test_submitters_do_not_rule_the_cluster(self):
         for args in (("drain", "pi1"), ("undrain", "pi1"), ("label", "pi1", "a=b"),
                      ("node", "poweroff", "pi1"), ("token",), ("token", "list"),

@@ -105,6 +105,16 @@ class Looking(SystemTest):
             result = self.cluster.cli(*args)
             self.assertEqual(result.returncode, 3, (args, result.stderr))
             self.assert_one_line(result.stderr, "77")
+        for verb in ("job", "logs", "attach", "explain", "fetch", "retry"):
+            for jobs in ("all", "1,2", "1-3"):
+                result = self.cluster.cli(verb, jobs)
+                self.assertEqual(result.returncode, 2, (verb, jobs, result.stderr))
+                self.assert_one_line(result.stderr, "one")
+        for args in (("submit", "--hold", "--notify", "--", "true"), ("job", "--tasks", "--", "1"),
+                     ("jobs", "--master", "--")):
+            result = self.cluster.cli(*args)
+            self.assertEqual(result.returncode, 2, args)
+            self.assert_one_line(result.stderr, "needs a value")
         for args in (("job", "banana"), ("jobs", "5-3"), ("jobs", "--state", "odd"), ("job",),
                      ("priority", "1"), ("priority", "1", "x"), ("cancel",)):
             self.assertEqual(self.cluster.cli(*args).returncode, 2, args)
@@ -328,6 +338,17 @@ class Changing(SystemTest):
         self.assertEqual(self.cluster.job(job)["state"], "done")
         value = json.loads(self.cluster.cli("-o", "json", "wait", job).stdout)
         self.assertEqual([told["id"] for told in value["jobs"]], [job])
+
+    def test_answer_is_in_the_order_of_the_numbers(self):
+        for _ in range(11):
+            self.cluster.submit("--", "true")
+        value = json.loads(self.cluster.cli("-o", "json", "wait", "all").stdout)
+        self.assertEqual([told["id"] for told in value["jobs"]], [str(n) for n in range(1, 12)])
+
+    def test_attach_tells_its_exit_codes(self):
+        text = self.cluster.cli_ok("attach", "--help")
+        for word in ("that of the task", "125", "4 master unreachable"):
+            self.assertIn(word, text)
 
     def test_attach_after_the_end(self):
         job = self.cluster.submit("--", "sh", "-c", "echo here; exit 5")

@@ -197,6 +197,13 @@ TEST_CASE("equal outputs of nodes are folded", "[cli]") {
     CHECK(fold_outputs(outputs).size() == 3);
 }
 
+TEST_CASE("nodes that are waited for are named with the reason", "[cli]") {
+    CHECK(awaited_text({}).empty());
+    CHECK(awaited_text({{"pi2", Holdup::lost}}) == "pi2, which is lost");
+    CHECK(awaited_text({{"pi4", Holdup::runs}, {"pi2", Holdup::lost}, {"pi3", Holdup::runs}}) ==
+          "pi2, which is lost, and for pi[3,4], which still run it");
+}
+
 TEST_CASE("the progress line counts, and estimates from what was seen", "[cli]") {
     JobView job;
     job.state = "running";

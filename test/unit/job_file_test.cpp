@@ -120,7 +120,7 @@ TEST_CASE("job file: JSON", "[jobfile]") {
     CHECK(jobs[0].options.at("cpus") == Words{"1.5"});
     CHECK(jobs[1].has_items);
     CHECK(jobs[1].items == Words{"1", "two words", "3"});
-    CHECK(jobs[1].place == "jobs.json");
+    CHECK(jobs[1].place == "jobs.json: job 1 (b)");
 }
 
 TEST_CASE("job file: dependencies come first, else the order is as written", "[jobfile]") {
@@ -131,7 +131,28 @@ TEST_CASE("job file: dependencies come first, else the order is as written", "[j
     CHECK(names(parse_job_file(job("y", "['x', 'x']") + job("x"), "f")) == "x y ");
 }
 
+TEST_CASE("job file: in JSON, which has no lines, errors name the job", "[jobfile]") {
+    const auto json_error = [](const std::string& jobs) {
+        return error("{\"job\": [{\"name\": \"a\", \"command\": \"true\"}, " + jobs + "]}");
+    };
+    CHECK(json_error(R"({"name": "b", "command": "true", "colour": 1})") ==
+          "film.toml: job 2 (b): unknown key \"colour\"");
+    CHECK(json_error(R"({"colour": 1, "name": "b"})") ==
+          "film.toml: job 2 (b): unknown key \"colour\"");
+    CHECK(json_error(R"({"command": "true", "cpus": "x"})") ==
+          "film.toml: job 2: wrong value for cpus: expected a number");
+    CHECK(json_error(R"({"name": "b", "cpus": null})") ==
+          "film.toml: job 2: a null: leave the option out instead");
+    CHECK(json_error("5") == "film.toml: job 2: a job is a table of options, and this is none");
+    CHECK(json_error(R"({"name": "b", "command": "true", "after": "zz"})") ==
+          "film.toml: the job \"b\" comes after \"zz\", and there is no such job in the file: did "
+          "you mean a?");
+}
+
 TEST_CASE("job file: errors name the place", "[jobfile]") {
+    CHECK(error(job("x") + job("other", "['othe']")) ==
+          "film.toml:5: the job \"other\" comes after \"othe\", and there is no such job in the "
+          "file");
     CHECK(error(job("a") + job("b", "['c']") + job("c", "['b']")) ==
           "film.toml:5: these jobs wait for one another: b after c after b");
     CHECK(error(job("a", "'a'")) == "film.toml:1: these jobs wait for one another: a after a");

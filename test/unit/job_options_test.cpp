@@ -186,6 +186,7 @@ TEST_CASE("bad values get one line that says what is expected", "[cli]") {
              {{"--file", "jobs.toml", "--cpus", "2"}, "--cpus cannot stand beside --file"},
              {{"--hold", "--file", "jobs.toml"}, "--hold cannot stand beside --file"},
              {{"--name"}, "--name needs a value"},
+             {{"--notify", "--", "x"}, "--notify needs a value"},
              {{}, "the command is missing"},
              {{"--"}, "the command is missing"},
              {{"--array", "1-2", "--each-line", "f", "--", "x"}, "only one of"},
