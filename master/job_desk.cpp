@@ -350,6 +350,7 @@ asio::awaitable<void> JobDesk::serve(MakeBackup request) {
     };
     const auto blob = co_await context_.files.run(std::move(take));
     context_.backup_blob = blob;
+    context_.backup_bytes = size;
     context_.backup_made = Clock::now();
     BackupMade answer;
     answer.id = request.id;
