@@ -160,9 +160,9 @@ void set_on_disconnect(JobOptions& options, const std::string& value) {
 }
 
 void set_name(JobOptions& options, const std::string& value) {
-    if (value.size() > limits::text_chars || printable(value, limits::text_chars) != value)
+    if (value.size() > limits::job_name_bytes || printable(value, limits::job_name_bytes) != value)
         bad(value, "--name",
-            "at most " + std::to_string(limits::text_chars) +
+            "at most " + std::to_string(limits::job_name_bytes) +
                 " bytes of UTF-8 without control characters");
     options.spec.name = value;
 }

@@ -342,8 +342,16 @@ void BlobStore::remove(const std::string& blob) {
     reading_file_.reset();
 }
 
-std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string>& pinned) {
+void BlobStore::hold(const std::string& blob, Instant now) {
+    if (held_.size() < limits::blobs_held || held_.contains(blob))
+        held_[blob] = now + limits::blob_held;
+}
+
+std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string>& pinned,
+                              Instant now) {
     prepare();
+    std::erase_if(
+        held_, [&](const auto& held) { return held.second <= now || pinned.contains(held.first); });
     if (bytes_ <= max_bytes) return bytes_;
     auto blobs = list();
     std::sort(blobs.begin(), blobs.end(), [](const auto& a, const auto& b) {
@@ -351,7 +359,7 @@ std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string
     });
     for (const auto& info : blobs) {
         if (bytes_ <= max_bytes) break;
-        if (!pinned.contains(info.blob)) remove(info.blob);
+        if (!pinned.contains(info.blob) && !held_.contains(info.blob)) remove(info.blob);
     }
     return bytes_;
 }

@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <list>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/clock.hpp"
 #include "common/descriptor.hpp"
 #include "common/file_error.hpp"
 #include "common/sha256.hpp"
@@ -95,9 +97,13 @@ class BlobStore {
     std::vector<BlobInfo> list();
     void remove(const std::string& blob);
 
-    /// Deletes those that were not used for the longest time, but none of `pinned`, until all take
-    /// at most `max_bytes`. Gives what they take then.
-    std::int64_t evict(std::int64_t max_bytes, const std::set<std::string>& pinned);
+    /// What is put, or asked about, for something that will name it soon and does not yet: it is
+    /// not evicted for limits::blob_held.
+    void hold(const std::string& blob, Instant now);
+    /// Deletes those that were not used for the longest time, but none of `pinned` and none that is
+    /// held, until all take at most `max_bytes`. Gives what they take then. What is pinned is held
+    /// no longer: it stays for as long as something names it.
+    std::int64_t evict(std::int64_t max_bytes, const std::set<std::string>& pinned, Instant now);
 
     /// What all of them take, partial ones too.
     std::int64_t bytes();
@@ -134,7 +140,8 @@ class BlobStore {
     bool prepared_ = false;
     std::int64_t bytes_ = 0;
     std::uint64_t copies_ = 0;
-    Partials partials_;  // the last used first
+    Partials partials_;                    // the last used first
+    std::map<std::string, Instant> held_;  // until then
     std::string reading_;
     Descriptor reading_file_;
 };

@@ -282,6 +282,13 @@ struct Power {
 };
 BOOST_DESCRIBE_STRUCT(Power, (), (action))
 
+/// The node has the order to do so, and is about to. Until then the master gives it again.
+struct PowerTaken {
+    static constexpr std::string_view type_name = "power_taken";
+    std::string action;
+};
+BOOST_DESCRIBE_STRUCT(PowerTaken, (), (action))
+
 // --------------------------------------------------- bulk data: nodes (on their bulk link),
 // clients Requests are answered in order and carry at most limits::chunk_bytes each, so that
 // whoever asks decides how much is under way. A blob is a file known by the SHA-256 of its

@@ -105,6 +105,7 @@ inline constexpr std::int64_t master_blob_bytes = std::int64_t{8}
 inline constexpr auto housekeeping_interval = 60s;        // between looks at what is too old
 inline constexpr auto backup_kept = 60min;                // a backup that was made, for its client
 inline constexpr std::size_t job_dependencies = 256;      // more: refused
+inline constexpr std::size_t job_name_bytes = 256;        // of UTF-8; more: refused
 inline constexpr std::size_t item_bytes = 8 * 1024;       // of one item; more: refused
 inline constexpr std::size_t where_chars = 2048;          // of an expression; more: refused
 inline constexpr int where_depth = 32;                    // nested deeper: refused
@@ -173,6 +174,9 @@ inline constexpr std::size_t partial_blobs = 32;    // open at once; the rest is
 inline constexpr auto partial_kept = 24h;  // an upload that nobody continues for so long is deleted
 inline constexpr auto rehash_time = 5s;    // to read a partial upload again; the rest is sent anew
 inline constexpr auto blob_touched = 1h;   // the last use of a blob is noted no more often
+inline constexpr auto blob_held = 1h;  // what is put or asked about stays so long, for the job or
+                                       // the result that is about to name it
+inline constexpr std::size_t blobs_held = 200'000;  // of these; more: they may go as others do
 inline constexpr std::size_t file_step_bytes = 8 * 1024 * 1024;  // copied or hashed in one go of
                                                                  // the file thread
 inline constexpr std::size_t file_step_entries = 1024;           // made or removed, likewise

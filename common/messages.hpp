@@ -415,7 +415,7 @@ BOOST_DESCRIBE_STRUCT(Failed, (), (id, code, reason))
 // ----------------------------------------------------------------------- who may say what to whom
 
 using FromNode = std::variant<Heartbeat, AttemptsEnded, AttemptsStarted, AttemptsRetracted, Resync,
-                              KeyStored, Bye, Watch, CheckToken>;
+                              PowerTaken, KeyStored, Bye, Watch, CheckToken>;
 using ToNode =
     std::variant<Welcome, Refused, BadMessage, HeartbeatAck, StartTasks, StopAttempts, AckAttempts,
                  Resynced, DropJob, OpenBulk, Power, NodesChanged, MasterChanged, JobsChanged,

@@ -15,8 +15,11 @@ asio::awaitable<void> BlobDesk::serve(HaveBlobs request) {
             throw FileError("bad_request", "more than " +
                                                std::to_string(limits::blobs_per_request) +
                                                " files asked about at once");
+        // What is not missing will not be put: it must still be there when it is named.
         auto look = [&blobs = blobs_, names = std::move(request.blobs)] {
-            return blobs.missing(names);
+            auto missing = blobs.missing(names);
+            for (const auto& blob : names) blobs.hold(blob, Clock::now());
+            return missing;
         };
         MissingBlobs answer;
         answer.id = request.id;
@@ -35,7 +38,10 @@ asio::awaitable<void> BlobDesk::serve(PutChunk request, std::string bytes) {
     try {
         auto put = [&blobs = blobs_, part = std::move(request), data = std::move(bytes),
                     keep_free = keep_free_bytes_] {
-            return blobs.put_chunk(part.blob, part.size, part.offset, data, keep_free);
+            const auto received =
+                blobs.put_chunk(part.blob, part.size, part.offset, data, keep_free);
+            blobs.hold(part.blob, Clock::now());
+            return received;
         };
         ChunkStored answer;
         answer.id = id;

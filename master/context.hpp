@@ -59,6 +59,7 @@ struct Context {
     std::string cluster_id;
     std::int64_t epoch = 1;
     std::string backup_blob;  // the last one, until its client has had time to fetch it
+    std::int64_t backup_bytes = 0;
     Instant backup_made{};
     Machine machine{"/", real_machine_calls(), std::filesystem::absolute(options.folder)};
     Vitals vitals;  // of the master's own machine, measured now and then

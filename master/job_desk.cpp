@@ -324,10 +324,12 @@ asio::awaitable<void> JobDesk::serve(ChangeNode request) {
     const bool drain = request.drain.value_or(!request.power.empty());
     if (request.drain || !request.power.empty()) {
         std::optional<Instant> deadline;
-        if (drain && request.deadline_seconds > 0 && request.deadline_seconds < 1e9)
-            deadline =
-                Clock::now() + Duration(static_cast<std::int64_t>(request.deadline_seconds * 1e9));
-        context_.cluster.set_draining(id, drain, effects);
+        Duration time{};
+        if (drain && request.deadline_seconds > 0 && request.deadline_seconds < 1e9) {
+            time = Duration(static_cast<std::int64_t>(request.deadline_seconds * 1e9));
+            deadline = Clock::now() + time;
+        }
+        context_.cluster.set_draining(id, drain, effects, time);
         context_.jobs.on_drain(*node, deadline, effects);
     }
     if (request.clear_quarantine || (request.drain && !drain))
@@ -350,6 +352,7 @@ asio::awaitable<void> JobDesk::serve(MakeBackup request) {
     };
     const auto blob = co_await context_.files.run(std::move(take));
     context_.backup_blob = blob;
+    context_.backup_bytes = size;
     context_.backup_made = Clock::now();
     BackupMade answer;
     answer.id = request.id;

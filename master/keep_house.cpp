@@ -61,19 +61,29 @@ BlobsOfJobs with_contents(BlobStore& store, BlobsOfJobs blobs) {
     return blobs;
 }
 
+struct Backup {
+    std::string blob;  // empty: there is none
+    std::int64_t bytes = 0;
+};
+
 struct Evicted {
     std::int64_t left = 0;
     std::vector<JobId> jobs;  // these would have to go so that what is left is not too much
 };
 
-/// Of the files that no job names the least recently used go.
+/// Of the files that no job names, and none is about to, the least recently used go. The backup
+/// stays for its client, and no job has to go for it.
 Evicted evict(BlobStore& store, const BlobsOfJobs& named, std::vector<EndedJob> ended,
-              std::int64_t most) {
+              std::int64_t most, const Backup& backup) {
     const auto blobs = with_contents(store, named);
     std::set<std::string> pinned;
+    if (!backup.blob.empty() && store.has(backup.blob)) {
+        pinned.insert(backup.blob);
+        most += backup.bytes;
+    }
     for (const auto& [job, some] : blobs) pinned.insert(some.begin(), some.end());
     Evicted evicted;
-    evicted.left = store.evict(most, pinned);
+    evicted.left = store.evict(most, pinned, Clock::now());
     if (evicted.left <= most) return evicted;
     std::map<std::string, std::int64_t> sizes;
     for (const auto& info : store.list()) sizes[info.blob] = info.size;
@@ -92,9 +102,9 @@ asio::awaitable<void> forget_blobs(Context& context) {
     // The store may still have rows of jobs that were forgotten.
     std::erase_if(named, [&](const auto& entry) { return !context.jobs.find(entry.first); });
     auto ended = co_await context.store.ended_jobs();
-    auto work = [&store = context.blobs, named = std::move(named), ended = std::move(ended), most] {
-        return evict(store, named, ended, most);
-    };
+    Backup backup{context.backup_blob, context.backup_bytes};
+    auto work = [&store = context.blobs, named = std::move(named), ended = std::move(ended), most,
+                 backup = std::move(backup)] { return evict(store, named, ended, most, backup); };
     const auto evicted = co_await context.files.run(std::move(work));
     log_info("files of jobs take " + format_size(evicted.left) + " now, they took " +
              format_size(bytes));

@@ -76,6 +76,12 @@ class NodeVisitor {
         context_.turns.add(std::move(effects));
     }
 
+    void operator()(const PowerTaken& taken) {
+        Effects effects;
+        context_.cluster.on_power_taken(place_.id(), taken.action, effects);
+        context_.turns.add(std::move(effects));
+    }
+
     void operator()(const Bye& bye) {
         throw DisconnectionError("it said goodbye: " + printable(bye.reason, limits::text_chars));
     }

@@ -160,6 +160,9 @@ void WorkerRole::take(const Power& power) {
         power.action == "reboot" ? options_.reboot_command : options_.poweroff_command;
     log_warning("the master orders: " + power.action + "; running \"" + command + "\"");
     power_commands_.push(command);
+    PowerTaken taken;
+    taken.action = power.action;
+    if (link_ != nullptr) link_->send(taken);
 }
 
 // ------------------------------------------------------------------------------------- the runner

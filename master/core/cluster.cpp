@@ -159,6 +159,12 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, const Key
     node->session_key = with_new_key ? fresh.key_identity : std::string(used.identity);
     if (!with_new_key) confirm(*node, node->session_key, effects);  // it came with its own
     node->boot_id = cut(hello.boot_id);
+    // It has booted since it was told to, even if it could not say that it would.
+    if (auto& record = node->record;
+        !record.power_boot.empty() && record.power_boot != node->boot_id) {
+        record.power.clear();
+        record.power_boot.clear();
+    }
     attach(*node, now, session, address, effects);
     if (with_new_key || before != node->record) effects.push_back(SaveNode{node->record});
     if (listener_ != nullptr) listener_->on_node_changed(*node);
@@ -170,6 +176,13 @@ void Cluster::on_key_stored(SessionId session, Effects& effects) {
     if (node == nullptr || node->plain || node->record.confirmed) return;
     confirm(*node, node->session_key, effects);
     effects.push_back(SaveNode{node->record});
+}
+
+void Cluster::on_power_taken(SessionId session, std::string_view action, Effects& effects) {
+    const Node* node = node_of(session);
+    // Meanwhile somebody may have asked for the other one.
+    if (node == nullptr || node->record.power.empty() || node->record.power != action) return;
+    set_power(node->record.id, "", "", effects);
 }
 
 Cluster::JoinOutcome Cluster::on_plain_hello(Instant now, SessionId session,
@@ -385,14 +398,38 @@ void Cluster::changed(Node& node, Effects& effects) {
     touch(node);
 }
 
-void Cluster::set_draining(std::string_view id, bool draining, Effects& effects) {
+void Cluster::set_draining(std::string_view id, bool draining, Effects& effects, Duration time) {
     Node& node = *nodes_.at(std::string(id));
-    if (node.record.draining == draining) return;
+    const auto before = node.record;
     node.record.draining = draining;
-    effects.push_back(Happened{
-        draining ? "node_draining" : "node_undrained", node.record.name, 0, std::nullopt,
-        "node " + node.record.name + (draining ? " gets no new work" : " gets work again")});
+    node.record.drain_seconds = draining ? to_seconds(time) : 0;
+    if (!draining) {
+        node.record.power.clear();
+        node.record.power_boot.clear();
+    }
+    if (node.record == before) return;
+    if (before.draining != draining)
+        effects.push_back(Happened{
+            draining ? "node_draining" : "node_undrained", node.record.name, 0, std::nullopt,
+            "node " + node.record.name + (draining ? " gets no new work" : " gets work again")});
     changed(node, effects);
+}
+
+/// A task that somebody starts there later is not for another start of the master to move.
+void Cluster::drain_time_over(std::string_view id, Effects& effects) {
+    Node& node = *nodes_.at(std::string(id));
+    if (node.record.drain_seconds == 0) return;
+    node.record.drain_seconds = 0;
+    effects.push_back(SaveNode{node.record});
+}
+
+void Cluster::set_power(std::string_view id, std::string_view action, std::string_view boot,
+                        Effects& effects) {
+    auto& record = nodes_.at(std::string(id))->record;
+    if (record.power == action && record.power_boot == boot) return;
+    record.power = action;
+    record.power_boot = boot;
+    effects.push_back(SaveNode{record});
 }
 
 void Cluster::quarantine(std::string_view id, std::string_view why, Effects& effects) {

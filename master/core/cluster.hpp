@@ -77,6 +77,8 @@ class Cluster {
     JoinOutcome on_hello(Instant now, SessionId session, const KeyUsed& used, const Hello& hello,
                          std::string_view address, const Fresh& fresh, Effects& effects);
     void on_key_stored(SessionId session, Effects& effects);
+    /// The node is about to reboot, or to switch itself off: it is not told again.
+    void on_power_taken(SessionId session, std::string_view action, Effects& effects);
 
     /// A plain peer sent its first valid frame.
     JoinOutcome on_plain_hello(Instant now, SessionId session, std::string_view address,
@@ -96,7 +98,12 @@ class Cluster {
     bool remove(Instant now, std::string_view name_or_id, Effects& effects);
 
     // What an admin, or the one who gives work, changes about a node. `id` must be that of one.
-    void set_draining(std::string_view id, bool draining, Effects& effects);
+    /// The end of it also ends the wait for a reboot. `time`: after it tasks are moved; 0: never.
+    void set_draining(std::string_view id, bool draining, Effects& effects, Duration time = {});
+    void drain_time_over(std::string_view id, Effects& effects);
+    /// `boot`: that in which it is ordered; empty: it is not yet.
+    void set_power(std::string_view id, std::string_view action, std::string_view boot,
+                   Effects& effects);
     /// Empty ends it.
     void quarantine(std::string_view id, std::string_view why, Effects& effects);
     /// An empty value removes a label. False if there would be too many.

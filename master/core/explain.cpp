@@ -134,12 +134,20 @@ Explanation Jobs::explain(Moment now, const Job& job) const {
     int nearest_rank = 0;
     double nearest_distance = 0;
     bool waits_for_faster = true;  // all that fit are passed over
+    bool passed_over = true;       // likewise, or for a reason of their own
+    std::string passed_over_text;  // the first of these reasons
     const auto rivals = rivals_for(now, job);
     for (const auto& [id, worker] : workers_) {
         if (worker.node == nullptr) continue;
         auto look = look_at(job, worker, id, needs);
-        waits_for_faster =
-            waits_for_faster && (!look.fit.fits || worth_waiting(job, worker, rivals));
+        if (look.fit.fits) {
+            const bool slow = worth_waiting(job, worker, rivals);
+            waits_for_faster = waits_for_faster && slow;
+            look.fit.reason = why_passed_over(now, job, worker);
+            passed_over = passed_over && (slow || !look.fit.reason.empty());
+            if (passed_over_text.empty() && !look.fit.reason.empty())
+                passed_over_text = look.fit.node + ": " + look.fit.reason;
+        }
         if (look.rank > nearest_rank ||
             (look.rank == nearest_rank && look.distance < nearest_distance)) {
             nearest_rank = look.rank;
@@ -174,6 +182,8 @@ Explanation Jobs::explain(Moment now, const Job& job) const {
         answer.reason = "there are no nodes with the role worker yet";
     } else if (nearest_rank == 4 && waits_for_faster) {
         answer.reason = "one of its last tasks waits for a faster node, which is about to be free";
+    } else if (nearest_rank == 4 && passed_over && !passed_over_text.empty()) {
+        answer.reason = "it fits, but waits; " + passed_over_text;
     } else if (nearest_rank == 4) {
         const double waited = to_seconds(now.at - job.waiting_since);
         answer.reason =

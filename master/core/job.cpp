@@ -29,6 +29,13 @@ bool is_dependency(std::string_view text) {
 std::string check_texts(const JobSpec& spec) {
     if (spec.command.empty() || spec.command.front().empty())
         return "the command is empty: say what to run behind \"--\"";
+    if (spec.name.size() > limits::job_name_bytes)
+        return "the name has " + std::to_string(spec.name.size()) + " bytes: expected at most " +
+               std::to_string(limits::job_name_bytes) + ", because it is told with every event";
+    // Whoever shows it in a line of its own should be able to.
+    if (printable(spec.name, limits::job_name_bytes) != spec.name)
+        return "bad name " + in_quotes(spec.name) +
+               ": expected UTF-8 without line feeds and other control characters";
     for (const auto& word : spec.command)
         if (word.find('\0') != std::string::npos) return "a word of the command holds a NUL byte";
     if (spec.cwd.find('\0') != std::string::npos)

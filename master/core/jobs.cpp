@@ -165,7 +165,13 @@ void Jobs::restored(Moment now, Effects& effects) {
         detach_all(now, workers_[id], removed, effects);
         workers_.erase(id);
     }
-    for (const auto& [id, node] : cluster_.nodes()) on_node_changed(*node);
+    for (const auto& [id, node] : cluster_.nodes()) {
+        on_node_changed(*node);
+        const auto worker = workers_.find(id);
+        if (worker == workers_.end() || node->record.drain_seconds <= 0) continue;
+        worker->second.drain_deadline =
+            now.at + Duration(static_cast<std::int64_t>(node->record.drain_seconds * 1e9));
+    }
     for (auto* job : jobs) {
         update_queue(*job);
         end_if_over(now, *job, effects);

@@ -230,6 +230,11 @@ class Jobs : public NodeListener {
     std::vector<Rival> rivals_for(Moment now, const Job& job) const;
     bool worth_waiting(const Job& job, const Worker& worker,
                        const std::vector<Rival>& rivals) const;
+    /// Why a task does not go to a node on which it fits.
+    enum class Unfit { no, kept_free, runs_there, avoids_it };
+    Unfit unfit(Moment now, const Job& job, const ActiveTask* task, const Worker& worker,
+                const Worker* reserved) const;
+    std::string why_passed_over(Moment now, const Job& job, const Worker& worker) const;
     Worker* choose(Moment now, const Job& job, Position position, const std::vector<Rival>& rivals,
                    const Worker* reserved, Candidates& candidates) const;
     Pick pick(Moment now, const Job& job, const Worker* reserved, Candidates& candidates) const;
@@ -263,6 +268,7 @@ class Jobs : public NodeListener {
     bool unfinished_ = false;
     std::size_t placed_ = 0;          // in this turn
     JobId reserved_for_ = 0;          // a node is kept free for this one
+    std::string reserved_node_;       // its id; empty: none in the last turn
     std::int64_t waiting_ahead_ = 0;  // on all workers
     JobCounters counters_;
     std::uint64_t version_ = 0;

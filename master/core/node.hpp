@@ -40,14 +40,20 @@ struct NodeRecord {
     std::map<std::string, std::int64_t> resources;  // named ones, offered to jobs
     std::string isolation;                          // of tasks: user | none
     bool draining = false;                          // gets no new work
-    std::string quarantine;                         // why it gets none; empty: it does
+    /// What still runs so long after the drain was asked for is moved; 0: never. No clock outlives
+    /// the master, so after its start the time begins anew.
+    double drain_seconds = 0;
+    std::string power;       // reboot | poweroff: ordered once nothing runs there; empty: neither
+    std::string power_boot;  // boot_id in which it was ordered; empty: it was not yet
+    std::string quarantine;  // why it gets none; empty: it does
 
     bool operator==(const NodeRecord&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(NodeRecord, (),
                       (id, name, wished_name, role, key_identity, offered_keys, fingerprint,
                        confirmed, version, machine, cpus, memory_bytes, labels, set_labels,
-                       resources, isolation, draining, quarantine))
+                       resources, isolation, draining, drain_seconds, power, power_boot,
+                       quarantine))
 
 /// Both kinds of labels together.
 std::map<std::string, std::string> labels_of(const NodeRecord& record);

@@ -3,6 +3,7 @@
 #include <queue>
 
 #include "common/limits.hpp"
+#include "common/text.hpp"
 #include "master/core/jobs.hpp"
 #include "master/core/rival.hpp"
 
@@ -126,22 +127,55 @@ bool Jobs::worth_waiting(const Job& job, const Worker& worker,
     return better > 0 && better >= job.waiting_count();
 }
 
+Jobs::Unfit Jobs::unfit(Moment now, const Job& job, const ActiveTask* task, const Worker& worker,
+                        const Worker* reserved) const {
+    if (&worker == reserved) return Unfit::kept_free;
+    if (task == nullptr) return Unfit::no;
+    const auto& id = worker.node->record.id;
+    for (const auto& attempt : task->live)
+        if (attempt.node == id) return Unfit::runs_there;
+    const bool avoids = task->avoid == id && now.at - task->not_before < avoid_for &&
+                        std::any_of(workers_.begin(), workers_.end(), [&](const auto& other) {
+                            return other.first != id && eligible(job, other.second);
+                        });
+    return avoids ? Unfit::avoids_it : Unfit::no;
+}
+
+/// For explain(), of a node on which the tasks of the job fit: why none of those that are next goes
+/// there; empty if one does as soon as it is its turn.
+std::string Jobs::why_passed_over(Moment now, const Job& job, const Worker& worker) const {
+    if (!job.spec->on_each.empty()) return {};
+    const auto reserved = workers_.find(reserved_node_);
+    if (reserved != workers_.end() && &reserved->second == &worker &&
+        reserved_for_ != job.status.id)
+        return "it is kept free for job " + std::to_string(reserved_for_) +
+               ", which has waited for longer";
+    if (job.frontier() < job.status.size) return {};  // one that never ran goes anywhere
+    std::string why;
+    std::size_t looks = 0;
+    for (const auto position : job.requeued()) {
+        if (++looks > tasks_looked_at) break;
+        const auto found = job.active.find(position);
+        const auto* task = found == job.active.end() ? nullptr : &found->second;
+        const auto reason = unfit(now, job, task, worker, nullptr);
+        if (reason == Unfit::no) return {};
+        if (!why.empty()) continue;
+        const auto name = "task " + std::to_string(job.index(position));
+        if (reason == Unfit::runs_there)
+            why = name + " was lost there and may still run there, so it waits for another node";
+        else
+            why = name + (task->failed_there ? " failed there" : " was lost there") +
+                  " and waits " + format_duration(to_seconds(avoid_for)) + " for another node";
+    }
+    return why;
+}
+
 /// The best node for this task among the candidates, or none.
 Worker* Jobs::choose(Moment now, const Job& job, Position position,
                      const std::vector<Rival>& rivals, const Worker* reserved,
                      Candidates& candidates) const {
-    const auto task = job.active.find(position);
-    const auto unfit = [&](const Worker& worker) {
-        if (&worker == reserved) return true;
-        if (task == job.active.end()) return false;
-        const auto& id = worker.node->record.id;
-        for (const auto& attempt : task->second.live)
-            if (attempt.node == id) return true;
-        return task->second.avoid == id && now.at - task->second.not_before < avoid_for &&
-               std::any_of(workers_.begin(), workers_.end(), [&](const auto& other) {
-                   return other.first != id && eligible(job, other.second);
-               });
-    };
+    const auto found = job.active.find(position);
+    const auto* task = found == job.active.end() ? nullptr : &found->second;
     const auto needs = needs_of(job);
     std::vector<Candidates::Entry> passed_over;
     Worker* chosen = nullptr;
@@ -153,7 +187,8 @@ Worker* Jobs::choose(Moment now, const Job& job, Position position,
         if (cost > entry.cost + 1e-9) {
             entry.cost = cost;
             candidates.free.push(entry);
-        } else if (unfit(*entry.worker) || worth_waiting(job, *entry.worker, rivals)) {
+        } else if (unfit(now, job, task, *entry.worker, reserved) != Unfit::no ||
+                   worth_waiting(job, *entry.worker, rivals)) {
             passed_over.push_back(entry);
         } else {
             chosen = entry.worker;
@@ -255,6 +290,7 @@ void Jobs::place(Moment now, Effects& effects) {
         }
         if (auto again = head_of(now, head.key, from)) line.push(std::move(*again));
     }
+    reserved_node_ = reserved == nullptr ? std::string{} : reserved->node->record.id;
     for (auto* job : blocked) {
         make_way(*job, effects);
         queue_ahead(now, *job, reserved, effects);

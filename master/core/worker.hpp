@@ -46,7 +46,7 @@ struct Worker {
     int blames = 0;         // for tasks that succeeded elsewhere
     int broken_in_row = 0;  // attempts that the node itself could not run
     std::optional<Instant> drain_deadline;
-    std::string power;  // to be sent once nothing runs
+    bool power_ordered = false;  // over this session
 
     std::int64_t cpus_milli() const { return node->record.cpus * 1000; }
     std::int64_t free_milli() const { return cpus_milli() - used.cpus_milli; }

@@ -103,6 +103,7 @@ std::vector<Verdict> Jobs::on_resync(Moment now, SessionId session, const Node& 
     worker.labels = labels_of(node.record);
     if (worker.session != 0) by_session_.erase(worker.session);
     worker.session = session;
+    worker.power_ordered = false;
     by_session_[session] = &worker;
     std::vector<Ref> before;
     for (const auto& [id, held] : worker.attempts)
@@ -279,24 +280,27 @@ void Jobs::on_drain(const Node& node, std::optional<Instant> deadline, Effects& 
     const auto found = workers_.find(node.record.id);
     if (found == workers_.end()) return;
     found->second.drain_deadline = deadline;
-    if (node.record.draining)
-        retract_ahead(found->second, found->second.ahead.size(), effects);
-    else
-        found->second.power.clear();
+    if (node.record.draining) retract_ahead(found->second, found->second.ahead.size(), effects);
     something_new_ = true;
 }
 
 void Jobs::power(const Node& node, std::string_view action, Effects& effects) {
+    cluster_.set_power(node.record.id, action, "", effects);
     auto& worker = worker_for(node);
-    worker.power = action;
+    worker.power_ordered = false;
     finish_drain(worker, effects);
 }
 
-/// A drained node may go.
+/// A drained node may go. Whether the order arrives nobody knows before the node says so, or has
+/// booted: one that comes back without either gets it again, also from a master that has restarted.
 void Jobs::finish_drain(Worker& worker, Effects& effects) {
-    if (worker.power.empty() || !worker.attempts.empty() || worker.session == 0) return;
-    effects.push_back(OrderPower{worker.session, worker.power});
-    worker.power.clear();
+    if (worker.session == 0 || worker.power_ordered || !worker.attempts.empty()) return;
+    const Node& node = *worker.node;
+    const std::string action = node.record.power;
+    if (action.empty()) return;
+    worker.power_ordered = true;
+    cluster_.set_power(node.record.id, action, node.boot_id, effects);
+    effects.push_back(OrderPower{worker.session, action});
 }
 
 // -------------------------------------------------------------------------------------------- time
@@ -331,6 +335,7 @@ void Jobs::on_tick(Moment now, Effects& effects) {
         finish_drain(worker, effects);
         if (!worker.drain_deadline || *worker.drain_deadline > now.at) continue;
         worker.drain_deadline.reset();
+        cluster_.drain_time_over(id, effects);
         move_to_others(worker, effects);
     }
     rebalance(effects);

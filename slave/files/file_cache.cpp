@@ -92,7 +92,7 @@ asio::awaitable<void> FileCache::make_room() {
     std::set<std::string> pinned;
     for (const auto& [blob, count] : pinned_) pinned.insert(blob);
     auto evict = [&store = blobs_, folder = folder_, most = max_bytes_, names = std::move(pinned)] {
-        store.evict(most > 0 ? most : default_size(folder), names);
+        store.evict(most > 0 ? most : default_size(folder), names, Clock::now());
     };
     co_await files_.run(std::move(evict));
 }

@@ -82,6 +82,8 @@ MEMBERS = {
                       ({"command": ["x" * 50_000]}, 400, "file"),
                       ({"command": ["x" * 500_000]}, 400, "file"),
                       ({"name": "x" * 50_000}, 400, "40K"),
+                      ({"name": "x" * 257}, 400, "at most 256"),
+                      ({"name": "two\nlines"}, 400, "control"),
                       ({"array": "5-1"}, 400, "1-100"), ({"array": "1-"}, 400, "1-100"),
                       ({"array": "1-99999999999"}, 400, "split the job"),
                       ({"array": "1-2", "items": ["a"]}, 400, "not two"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from cluster import SystemTest, time_limit, wait_for
 
@@ -250,3 +251,27 @@ class Power(SystemTest):
             wait_for(done.exists, 10, "the command was run")
         self.assertEqual(self.cluster.cli("node", "explode", "pi1").returncode, 2)
         self.assertEqual(self.cluster.cli("node", "reboot", "nobody").returncode, 3)
+
+    def test_a_master_that_restarts_forgets_no_reboot_and_repeats_none(self):
+        self.cluster.start_master()
+        done = self.cluster.folder / "reboots"
+        config = self.cluster.folder / "pi1.cfg"
+        config.write_text(f"[slave]\nreboot_command = echo reboot >> {done}\n", encoding="utf-8")
+        self.cluster.start_worker("pi1", "--config", config)
+        self.cluster.wait_online("pi1")
+        go = self.cluster.folder / "go"
+        job = self.cluster.submit("--", "sh", "-c", f"while [ ! -e {go} ]; do sleep 0.1; done")
+        self.cluster.wait_job(job, "running")
+        self.cluster.cli_ok("node", "reboot", "pi1")
+        self.cluster.master.kill()
+        self.cluster.restart_master()
+        self.cluster.wait_online("pi1")
+        self.assertFalse(done.exists())
+        go.touch()
+        wait_for(done.exists, 10, "the command was run")
+        self.cluster.master.stop()
+        self.cluster.restart_master()
+        self.cluster.wait_online("pi1")
+        self.assertTrue(self.cluster.nodes()["pi1"]["draining"])
+        time.sleep(1)  # in which it would be ordered again
+        self.assertEqual(done.read_text(encoding="utf-8"), "reboot\n")

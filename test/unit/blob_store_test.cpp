@@ -172,11 +172,30 @@ TEST_CASE("the longest unused blobs make room, pinned ones stay", "[blobs]") {
     age(store, old, 10'000);
     age(store, older, 20'000);
     age(store, pinned, 30'000);
-    CHECK(store.evict(4000, {}) == 4000);
-    CHECK(store.evict(2500, {pinned}) == 2000);
+    CHECK(store.evict(4000, {}, Instant{}) == 4000);
+    CHECK(store.evict(2500, {pinned}, Instant{}) == 2000);
     CHECK(store.missing({old, older, pinned, fresh}) == std::vector{old, older});
-    CHECK(store.evict(0, {pinned}) == 1000);
+    CHECK(store.evict(0, {pinned}, Instant{}) == 1000);
     CHECK(BlobStore(folder.path()).bytes() == 1000);
+}
+
+TEST_CASE("what is about to be named is not evicted", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto held = store.put_bytes(noise(1000, 1));
+    const auto other = store.put_bytes(noise(1000, 2));
+    age(store, held, 10'000);
+    const Instant now{};
+    store.hold(held, now);
+    CHECK(store.evict(0, {}, now + limits::blob_held - std::chrono::seconds(1)) == 1000);
+    CHECK(store.missing({held, other}) == std::vector{other});
+    SECTION("for a while") {
+        CHECK(store.evict(0, {}, now + limits::blob_held) == 0);
+    }
+    SECTION("or until it is named") {
+        CHECK(store.evict(0, {held}, now) == 1000);
+        CHECK(store.evict(0, {}, now) == 0);
+    }
 }
 
 TEST_CASE("the use of a blob is noted, but at most once an hour", "[blobs]") {

@@ -166,3 +166,46 @@ TEST_CASE("explain names the node that lacks least", "[jobs]") {
     half.cpus = 4;
     CHECK(nearest(half) == "b");
 }
+
+TEST_CASE("explain says that a node is kept free for another job", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1, 2);
+    world.beat({1});
+    world.submit(leased());
+    world.place();
+    auto large = leased();
+    large.cpus = 2;
+    const auto patient = world.submit(large);
+    world.pass(31s);
+    world.place();
+    const auto small = world.submit(leased());
+    world.place();
+    CHECK(world.state(small) == "queued");
+    const auto answer = world.jobs.explain(world.now, *world.jobs.find(small));
+    CHECK(answer.reason == "it fits, but waits; a: it is kept free for job " +
+                               std::to_string(patient) + ", which has waited for longer");
+    CHECK(world.jobs.explain(world.now, *world.jobs.find(patient)).reason.starts_with("every "));
+}
+
+TEST_CASE("explain says that a task avoids the node where it failed", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1);
+    world.worker("b", 2);
+    world.beat({1, 2});
+    auto elsewhere = leased();
+    elsewhere.where = "name==b";
+    world.submit(elsewhere);
+    auto spec = leased();
+    spec.retries = 1;
+    const auto job = world.submit(spec);
+    world.place();
+    world.ended(1, {job, 0, 1}, 1);
+    world.pass(2s);
+    world.place();
+    CHECK(started_on(world).empty());
+    CHECK(world.jobs.explain(world.now, *world.jobs.find(job)).reason ==
+          "it fits, but waits; a: task 0 failed there and waits 10s for another node");
+    world.pass(10s);
+    world.place();
+    CHECK(started_on(world) == Lines{"a"});
+}

@@ -431,3 +431,20 @@ TEST_CASE("Bad requests are refused with a reason", "[jobs]") {
     CHECK(refuse([](auto& s) { s.lost_after_seconds = 5; }).starts_with("bad_request: lost"));
     CHECK(refuse([](auto& s) { s.in = {"../etc"}; }).starts_with("bad_request: bad blob"));
 }
+
+TEST_CASE("The name of a job fits into a line", "[jobs]") {
+    JobsWorld world;
+    auto spec = world.spec();
+    spec.name = std::string(limits::job_name_bytes, 'x');
+    CHECK(world.submit(spec) != 0);
+    spec.name += 'x';
+    CHECK(world.submit(spec) == 0);
+    CHECK(world.refused.find("at most 256") != std::string::npos);
+    for (const auto* name : {"two\nlines", "\x1b[31mred", "\x7f", "\xff"}) {
+        spec.name = name;
+        CHECK(world.submit(spec) == 0);
+        CHECK(world.refused.find("without line feeds") != std::string::npos);
+    }
+    spec.name = "W\xc3\xbcrfel 7";
+    CHECK(world.submit(spec) != 0);
+}

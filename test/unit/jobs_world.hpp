@@ -90,6 +90,7 @@ class JobsWorld {
         hello.role = "worker";
         hello.name = name;
         hello.fingerprint = name;
+        hello.boot_id = boot;
         hello.machine.arch = arch;
         hello.machine.cpu_cores = hello.cpus = cpus;
         hello.machine.ram_bytes = hello.memory_bytes = std::int64_t{1} << 30;
@@ -196,6 +197,7 @@ class JobsWorld {
     Cluster cluster{{limits::suspect_after, limits::lost_after, limits::lost_after_master_start},
                     Instant{1000s}};
     Jobs jobs;
+    std::string boot = "boot 1";  // of the nodes that connect
     std::string refused;
     std::string warning;
 
