@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 from cluster import ROOT, wait_for
 
@@ -40,6 +41,8 @@ class Engine:
     def __init__(self, folder: pathlib.Path):
         self.folder = folder / "containers"
         self.folder.mkdir()
+        # podman takes no longer path than 50 characters for what it keeps while containers run.
+        self.short = tempfile.TemporaryDirectory(prefix="rpic-", dir="/run")
         self.group = f"rpicluster-test-{os.getpid()}"
         # podman wants cgroups of one kind: where a v2 hierarchy lies beside those of v1, it is out
         # of sight in this namespace.
@@ -50,7 +53,7 @@ class Engine:
         self.holder.stdout.read(1)
 
     def storage(self) -> list:
-        return ["--root", self.folder / "root", "--runroot", self.folder / "run",
+        return ["--root", self.folder / "root", "--runroot", self.short.name,
                 "--storage-driver", "vfs"]
 
     def call(self, *command, check: bool = True, timeout: float = 120):
@@ -114,6 +117,7 @@ class Engine:
         self.holder.stdin.close()
         self.holder.wait()
         self.holder.stdout.close()
+        self.short.cleanup()
         wait_for(self.remove_groups, 20, "nothing is left in the containers' cgroups")
 
     def remove_groups(self) -> bool:
