@@ -46,7 +46,8 @@ boost::asio::awaitable<Caller> identify(const WebServices& services, const Reque
     if (token.empty() && !by_cookie)
         throw ProblemError(401,
                            "the Authorization field holds no token: expected `Bearer TOKEN`, or "
-                           "`Basic` with the token as password");
+                           "`Basic` with the token as password; `rpicluster token create` on the "
+                           "master makes one");
     if (token.empty()) co_return caller;
     const Admitted admitted = co_await services.gate.admit(token, address);
     // A viewer on this machine needs no token, so a master that is away does not lock it out.

@@ -107,6 +107,9 @@ class SeedsFile(Config):
         sample = pathlib.Path(__file__).resolve().parents[2] / "etc" / "rpicluster.cfg"
         master = self.start_master("--config", sample, "--port", self.port)
         self.wait_listening(self.port, master)
+        # Its port is open before it has taken over the signals; with this file it has.
+        address = self.cluster.master_state / "master" / "address"
+        wait_for(address.exists, 10, "the master serves")
         self.assertEqual(master.log_lines("unknown"), [])
 
     def test_settings_of_the_containers_are_known(self):
