@@ -1,9 +1,5 @@
-#include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <functional>
-#include <optional>
-#include <set>
 
 #include "cli/finished_tasks.hpp"
 #include "cli/follow.hpp"
@@ -21,7 +17,6 @@ namespace {
 
 constexpr std::int64_t tasks_in_table = 100;  // without --tasks, --state or --after
 constexpr std::size_t command_chars = 60;     // of a command in a table
-constexpr std::int64_t newest_at_once = 100;  // jobs that are asked for to find the last one
 
 Colour state_colour(const std::string& state) {
     if (state == "done") return Colour::good;
@@ -115,13 +110,6 @@ void print_job(const JobView& job) {
     std::printf("\n");
 }
 
-/// Whether the request had nothing to change, because all of these have ended.
-bool all_have_ended(const std::vector<JobView>& jobs) {
-    return std::all_of(jobs.begin(), jobs.end(), [](const JobView& job) {
-        return job.state == "done" || job.state == "failed" || job.state == "cancelled";
-    });
-}
-
 /// What a request that changes jobs has done.
 int print_done(const Invocation& invocation, const char* what, const std::string& jobs) {
     if (invocation.machine_readable()) {
@@ -135,72 +123,16 @@ int print_done(const Invocation& invocation, const char* what, const std::string
     return exit_code::ok;
 }
 
-/// Changes the last job, as it was before, and gives it: what "last" stood for is worth to be told.
-/// That is the newest one that this user may change, which the master alone knows. So of each
-/// submitter the newest is tried: the master refuses those of others.
-JobView change_last(Client& client, const std::function<void(const std::string& job)>& change) {
-    std::set<std::string> strangers;
-    std::optional<RequestFailedError> refusal;
-    ListJobs newest;
-    newest.limit = newest_at_once;
-    for (;;) {
-        const auto jobs = client.ask_all(newest, &JobList::jobs);
-        for (const auto& job : jobs) {
-            if (strangers.contains(job.submitter)) continue;
-            try {
-                change(job.id);
-                return job;
-            } catch (const RequestFailedError& error) {
-                if (error.code != "forbidden") throw;
-                refusal = error;
-                strangers.insert(job.submitter);
-            }
-        }
-        if (jobs.empty()) break;
-        newest.before = job_number(jobs.back().id);
-    }
-    if (refusal) throw *refusal;
-    throw RequestFailedError("not_found", "there are no jobs yet");
-}
-
-/// The same for what does nothing to jobs that have ended, which people are told. `tasks` is what
-/// stands behind the jobs' name.
+/// Asks for a change of jobs, and says which they were: what "last" stood for is worth to be told,
+/// and so is that there was nothing to change. `tasks` stands behind the name of the jobs.
 template <class Request>
-int change_live(const Invocation& invocation, Request request, const char* what,
-                const std::string& tasks = {}) {
+int change(const Invocation& invocation, const Request& request, std::string jobs, const char* what,
+           const std::string& tasks = {}) {
     Client client(find_credentials(invocation.settings));
-    bool over = false;
-    if (request.jobs == "last") {
-        const auto job = change_last(client, [&](const std::string& id) {
-            request.jobs = id;
-            client.template ask<Done>(request);
-        });
-        over = all_have_ended({job});
-    } else {
-        ListJobs chosen;
-        chosen.jobs = request.jobs;
-        if (!invocation.machine_readable())
-            over = all_have_ended(client.ask_all(chosen, &JobList::jobs));
-        client.template ask<Done>(request);
-    }
-    over = over && !invocation.machine_readable();
-    return print_done(invocation, over ? "nothing to do, it has ended" : what,
-                      request.jobs + tasks);
-}
-
-/// For verbs that change one job.
-template <class Request>
-int change_one(const Invocation& invocation, Request request, const char* what) {
-    Client client(find_credentials(invocation.settings));
-    const auto change = [&](const std::string& id) {
-        request.job = id;
-        client.template ask<Done>(request);
-    };
-    if (request.job == "last")
-        change_last(client, change);
-    else
-        change(request.job);
-    return print_done(invocation, what, request.job);
+    const auto done = client.template ask<Done>(request);
+    if (jobs == "last" && !done.job.empty()) jobs = done.job;
+    const bool over = done.had_ended && !invocation.machine_readable();
+    return print_done(invocation, over ? "nothing to do, it has ended" : what, jobs + tasks);
 }
 
 int hold_or_release(const Invocation& invocation, bool release) {
@@ -209,7 +141,7 @@ int hold_or_release(const Invocation& invocation, bool release) {
     request.jobs = take_job_selector(arguments);
     request.release = release;
     arguments.finish();
-    return change_live(invocation, request, release ? "released" : "held");
+    return change(invocation, request, request.jobs, release ? "released" : "held");
 }
 
 std::int64_t take_number(const std::string& word, const char* what) {
@@ -292,8 +224,8 @@ int verb_cancel(const Invocation& invocation) {
         request.jobs = take_job_selector(arguments);
     }
     arguments.finish();
-    return change_live(invocation, request, "cancelled",
-                       request.tasks.empty() ? "" : "." + request.tasks);
+    return change(invocation, request, request.jobs, "cancelled",
+                  request.tasks.empty() ? "" : "." + request.tasks);
 }
 
 int verb_retry(const Invocation& invocation) {
@@ -303,7 +235,7 @@ int verb_retry(const Invocation& invocation) {
     request.cancelled = arguments.take_toggle("--cancelled");
     request.job = take_job(arguments);
     arguments.finish();
-    return change_one(invocation, request, "retried");
+    return change(invocation, request, request.job, "retried");
 }
 
 int verb_hold(const Invocation& invocation) {
@@ -320,7 +252,7 @@ int verb_priority(const Invocation& invocation) {
     request.job = take_job(arguments);
     request.priority = take_number(arguments.take_any_word("the priority"), "priority");
     arguments.finish();
-    return change_one(invocation, request, "changed");
+    return change(invocation, request, request.job, "changed");
 }
 
 int verb_explain(const Invocation& invocation) {

@@ -348,17 +348,19 @@ void BlobStore::hold(const std::string& blob, Instant now) {
 }
 
 std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string>& pinned,
-                              Instant now) {
+                              Instant now, Duration unused) {
     prepare();
     std::erase_if(
         held_, [&](const auto& held) { return held.second <= now || pinned.contains(held.first); });
-    if (bytes_ <= max_bytes) return bytes_;
+    if (bytes_ <= max_bytes && unused == Duration::max()) return bytes_;
+    const auto age_limit = std::chrono::duration_cast<std::chrono::seconds>(unused).count();
+    const auto oldest = wall_seconds() - age_limit;
     auto blobs = list();
     std::sort(blobs.begin(), blobs.end(), [](const auto& a, const auto& b) {
         return std::tie(a.used_at, a.blob) < std::tie(b.used_at, b.blob);
     });
     for (const auto& info : blobs) {
-        if (bytes_ <= max_bytes) break;
+        if (bytes_ <= max_bytes && info.used_at >= oldest) break;
         if (!pinned.contains(info.blob) && !held_.contains(info.blob)) remove(info.blob);
     }
     return bytes_;

@@ -101,9 +101,11 @@ class BlobStore {
     /// not evicted for limits::blob_held.
     void hold(const std::string& blob, Instant now);
     /// Deletes those that were not used for the longest time, but none of `pinned` and none that is
-    /// held, until all take at most `max_bytes`. Gives what they take then. What is pinned is held
-    /// no longer: it stays for as long as something names it.
-    std::int64_t evict(std::int64_t max_bytes, const std::set<std::string>& pinned, Instant now);
+    /// held, until all take at most `max_bytes` and none of them was unused for `unused`. Gives
+    /// what they take then. What is pinned is held no longer: it stays for as long as something
+    /// names it. A wall clock that is wrong costs only what can be sent again.
+    std::int64_t evict(std::int64_t max_bytes, const std::set<std::string>& pinned, Instant now,
+                       Duration unused = Duration::max());
 
     /// What all of them take, partial ones too.
     std::int64_t bytes();

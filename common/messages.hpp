@@ -400,8 +400,10 @@ BOOST_DESCRIBE_STRUCT(RemoveNode, (), (id, node))
 struct Done {
     static constexpr std::string_view type_name = "done";
     std::int64_t id = 0;
+    std::string job;         // the one that it was about, whatever it was called by; or empty
+    bool had_ended = false;  // all jobs that it was about: there was nothing to change
 };
-BOOST_DESCRIBE_STRUCT(Done, (), (id))
+BOOST_DESCRIBE_STRUCT(Done, (), (id, job, had_ended))
 
 /// What was asked for cannot be done.
 struct Failed {

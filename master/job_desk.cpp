@@ -20,6 +20,15 @@ NumberSelector parse_selector(const std::string& text) {
     }
 }
 
+/// What the answer tells of the jobs that are about to be changed.
+Done about(const std::vector<Job*>& jobs) {
+    Done answer;
+    if (jobs.size() == 1) answer.job = std::to_string(jobs.front()->status.id);
+    answer.had_ended =
+        std::all_of(jobs.begin(), jobs.end(), [](auto* job) { return job->ended(); });
+    return answer;
+}
+
 }  // namespace
 
 void JobDesk::check_owner(const Job& job) const {
@@ -62,10 +71,9 @@ Job& JobDesk::job_named(const std::string& name, bool to_change) {
     return *jobs.front();
 }
 
-asio::awaitable<void> JobDesk::done(std::int64_t id, Effects effects) {
+asio::awaitable<void> JobDesk::done(std::int64_t id, Effects effects, Done answer) {
     context_.turns.add(std::move(effects));
     co_await context_.turns.settled();
-    Done answer;
     answer.id = id;
     connection_.send(answer);
 }
@@ -166,12 +174,16 @@ asio::awaitable<void> JobDesk::list_newest(ListJobs request) {
 asio::awaitable<void> JobDesk::serve(CancelJobs request) {
     Effects effects;
     if (request.tasks.empty()) {
-        for (auto* job : jobs_chosen(request.jobs, true))
+        const auto jobs = jobs_chosen(request.jobs, true);
+        auto answer = about(jobs);
+        for (auto* job : jobs)
             context_.jobs.cancel(context_.moment(), *job, "cancelled by " + submitter_, effects);
-        co_await done(request.id, std::move(effects));
+        co_await done(request.id, std::move(effects), std::move(answer));
         co_return;
     }
-    const auto id = job_named(request.jobs, true).status.id;
+    auto& named = job_named(request.jobs, true);
+    const auto id = named.status.id;
+    auto answer = about({&named});
     const auto chosen = parse_selector(request.tasks);
     constexpr std::size_t effects_at_once = 10'000;
     for (Position position = 0;; ++position) {
@@ -183,7 +195,7 @@ asio::awaitable<void> JobDesk::serve(CancelJobs request) {
         context_.turns.add(std::exchange(effects, {}));
         co_await context_.turns.settled();
     }
-    co_await done(request.id, std::move(effects));
+    co_await done(request.id, std::move(effects), std::move(answer));
 }
 
 asio::awaitable<void> JobDesk::serve(RetryJob request) {
@@ -208,14 +220,17 @@ asio::awaitable<void> JobDesk::serve(RetryJob request) {
         context_.jobs.retry(context_.moment(), *job, std::move(states), request.cancelled, effects);
     if (count == 0)
         throw RequestError{"conflict", "no task of job " + std::to_string(id) + " has failed"};
-    co_await done(request.id, std::move(effects));
+    Done answer;
+    answer.job = std::to_string(id);
+    co_await done(request.id, std::move(effects), std::move(answer));
 }
 
 asio::awaitable<void> JobDesk::serve(HoldJobs request) {
     Effects effects;
-    for (auto* job : jobs_chosen(request.jobs, true))
-        context_.jobs.hold(context_.moment(), *job, !request.release, effects);
-    co_await done(request.id, std::move(effects));
+    const auto jobs = jobs_chosen(request.jobs, true);
+    auto answer = about(jobs);
+    for (auto* job : jobs) context_.jobs.hold(context_.moment(), *job, !request.release, effects);
+    co_await done(request.id, std::move(effects), std::move(answer));
 }
 
 asio::awaitable<void> JobDesk::serve(SetPriority request) {
@@ -224,9 +239,10 @@ asio::awaitable<void> JobDesk::serve(SetPriority request) {
                                               std::to_string(limits::job_priority) + " and " +
                                               std::to_string(limits::job_priority)};
     Effects effects;
-    for (auto* job : jobs_chosen(request.job, true))
-        context_.jobs.set_priority(*job, request.priority, effects);
-    co_await done(request.id, std::move(effects));
+    const auto jobs = jobs_chosen(request.job, true);
+    auto answer = about(jobs);
+    for (auto* job : jobs) context_.jobs.set_priority(*job, request.priority, effects);
+    co_await done(request.id, std::move(effects), std::move(answer));
 }
 
 asio::awaitable<void> JobDesk::serve(ExplainJob request) {
@@ -316,6 +332,10 @@ asio::awaitable<void> JobDesk::serve(ChangeNode request) {
             throw RequestError{"bad_request",
                                "the key of a label has letters, digits, '.', '_' and '-': \"" +
                                    printable(key, limits::name_chars) + "\" has others"};
+    if (!request.power.empty() && node->record.role != "worker")
+        throw RequestError{"bad_request", "only workers can be told to " + request.power + ": " +
+                                              node->record.name + " has the role " +
+                                              node->record.role};
     const std::string id = node->record.id;
     Effects effects;
     if (!request.labels.empty() && !context_.cluster.set_labels(id, request.labels, effects))

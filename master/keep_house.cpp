@@ -46,22 +46,34 @@ asio::awaitable<void> forget_jobs(Context& context) {
     if (forgotten > 0) log_info("forgot " + std::to_string(forgotten) + " old jobs");
 }
 
-/// Adds what the lists among the blobs name. What is no list of files fails, and names nothing.
+/// Adds what the lists among the blobs name. Many jobs name the same list: each is read once. What
+/// is no list of files fails, and names nothing.
 BlobsOfJobs with_contents(BlobStore& store, BlobsOfJobs blobs) {
-    for (auto& [job, named] : blobs)
-        for (const auto& blob : std::vector<std::string>(named.begin(), named.end())) {
-            try {
-                const auto files = parse_manifest(store.read(blob, limits::manifest_bytes));
-                for (const auto& entry : files.entries)
-                    if (entry.is_file()) named.insert(entry.blob);
-            } catch (const std::exception&) {
-                continue;
-            }
+    std::map<std::string, std::set<std::string>> lists;
+    const auto read = [&](const std::string& blob) {
+        std::set<std::string> files;
+        try {
+            const auto list = parse_manifest(store.read(blob, limits::manifest_bytes));
+            for (const auto& entry : list.entries)
+                if (entry.is_file()) files.insert(entry.blob);
+        } catch (const std::exception&) {
+            files.clear();
         }
+        return files;
+    };
+    for (auto& [job, named] : blobs) {
+        std::set<std::string> contents;
+        for (const auto& blob : named) {
+            auto known = lists.find(blob);
+            if (known == lists.end()) known = lists.emplace(blob, read(blob)).first;
+            contents.insert(known->second.begin(), known->second.end());
+        }
+        named.merge(contents);
+    }
     return blobs;
 }
 
-struct Backup {
+struct KeptBackup {
     std::string blob;  // empty: there is none
     std::int64_t bytes = 0;
 };
@@ -74,16 +86,17 @@ struct Evicted {
 /// Of the files that no job names, and none is about to, the least recently used go. The backup
 /// stays for its client, and no job has to go for it.
 Evicted evict(BlobStore& store, const BlobsOfJobs& named, std::vector<EndedJob> ended,
-              std::int64_t most, const Backup& backup) {
+              const RetentionLimits& kept, const KeptBackup& backup) {
     const auto blobs = with_contents(store, named);
     std::set<std::string> pinned;
+    auto most = kept.file_bytes;
     if (!backup.blob.empty() && store.has(backup.blob)) {
         pinned.insert(backup.blob);
         most += backup.bytes;
     }
     for (const auto& [job, some] : blobs) pinned.insert(some.begin(), some.end());
     Evicted evicted;
-    evicted.left = store.evict(most, pinned, Clock::now());
+    evicted.left = store.evict(most, pinned, Clock::now(), kept.age);
     if (evicted.left <= most) return evicted;
     std::map<std::string, std::int64_t> sizes;
     for (const auto& info : store.list()) sizes[info.blob] = info.size;
@@ -92,22 +105,24 @@ Evicted evict(BlobStore& store, const BlobsOfJobs& named, std::vector<EndedJob> 
 }
 
 /// Files that a job names, directly or inside a list of files, stay while all of them together are
-/// not too much; then the oldest ended jobs go, and their files with them the next time.
-asio::awaitable<void> forget_blobs(Context& context) {
-    const auto most = context.options.retention.file_bytes;
+/// not too much; then the oldest ended jobs go, and their files with them the next time. Whether
+/// others were unused for too long is looked at only if `by_age`: that takes a look at all jobs.
+asio::awaitable<void> forget_blobs(Context& context, bool by_age) {
+    const auto& kept = context.options.retention;
     auto size = [&store = context.blobs] { return store.bytes(); };
     const auto bytes = co_await context.files.run(std::move(size));
-    if (bytes <= most) co_return;
+    if (bytes <= kept.file_bytes && !by_age) co_return;
     auto named = co_await context.store.blobs_in_use();
     // The store may still have rows of jobs that were forgotten.
     std::erase_if(named, [&](const auto& entry) { return !context.jobs.find(entry.first); });
     auto ended = co_await context.store.ended_jobs();
-    Backup backup{context.backup_blob, context.backup_bytes};
-    auto work = [&store = context.blobs, named = std::move(named), ended = std::move(ended), most,
-                 backup = std::move(backup)] { return evict(store, named, ended, most, backup); };
+    KeptBackup backup{context.backup_blob, context.backup_bytes};
+    auto work = [&store = context.blobs, named = std::move(named), ended = std::move(ended), &kept,
+                 backup = std::move(backup)] { return evict(store, named, ended, kept, backup); };
     const auto evicted = co_await context.files.run(std::move(work));
-    log_info("files of jobs take " + format_size(evicted.left) + " now, they took " +
-             format_size(bytes));
+    if (evicted.left < bytes)
+        log_info("files of jobs take " + format_size(evicted.left) + " now, they took " +
+                 format_size(bytes));
     const auto forgotten = forget(context, evicted.jobs);
     if (forgotten > 0)
         log_info("forgot " + std::to_string(forgotten) + " old jobs, whose files were too much");
@@ -117,10 +132,14 @@ asio::awaitable<void> forget_blobs(Context& context) {
 
 asio::awaitable<void> keep_house(Context& context) {
     const Duration interval = limits::housekeeping_interval;
+    auto looked_at_age = Clock::now();
     for (;;) {
         co_await sleep_for(interval);
         co_await forget_jobs(context);
-        co_await forget_blobs(context);
+        // The use of a blob is noted no more often than that.
+        const bool by_age = Clock::now() - looked_at_age > limits::blob_touched;
+        if (by_age) looked_at_age = Clock::now();
+        co_await forget_blobs(context, by_age);
         if (!context.backup_blob.empty() &&
             Clock::now() - context.backup_made > limits::backup_kept)
             co_await context.drop_backup();

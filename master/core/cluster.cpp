@@ -178,13 +178,6 @@ void Cluster::on_key_stored(SessionId session, Effects& effects) {
     effects.push_back(SaveNode{node->record});
 }
 
-void Cluster::on_power_taken(SessionId session, std::string_view action, Effects& effects) {
-    const Node* node = node_of(session);
-    // Meanwhile somebody may have asked for the other one.
-    if (node == nullptr || node->record.power.empty() || node->record.power != action) return;
-    set_power(node->record.id, "", "", effects);
-}
-
 Cluster::JoinOutcome Cluster::on_plain_hello(Instant now, SessionId session,
                                              std::string_view address, std::string_view fresh_id,
                                              Effects& effects) {
@@ -396,40 +389,6 @@ void Cluster::changed(Node& node, Effects& effects) {
     effects.push_back(SaveNode{node.record});
     if (listener_ != nullptr) listener_->on_node_changed(node);
     touch(node);
-}
-
-void Cluster::set_draining(std::string_view id, bool draining, Effects& effects, Duration time) {
-    Node& node = *nodes_.at(std::string(id));
-    const auto before = node.record;
-    node.record.draining = draining;
-    node.record.drain_seconds = draining ? to_seconds(time) : 0;
-    if (!draining) {
-        node.record.power.clear();
-        node.record.power_boot.clear();
-    }
-    if (node.record == before) return;
-    if (before.draining != draining)
-        effects.push_back(Happened{
-            draining ? "node_draining" : "node_undrained", node.record.name, 0, std::nullopt,
-            "node " + node.record.name + (draining ? " gets no new work" : " gets work again")});
-    changed(node, effects);
-}
-
-/// A task that somebody starts there later is not for another start of the master to move.
-void Cluster::drain_time_over(std::string_view id, Effects& effects) {
-    Node& node = *nodes_.at(std::string(id));
-    if (node.record.drain_seconds == 0) return;
-    node.record.drain_seconds = 0;
-    effects.push_back(SaveNode{node.record});
-}
-
-void Cluster::set_power(std::string_view id, std::string_view action, std::string_view boot,
-                        Effects& effects) {
-    auto& record = nodes_.at(std::string(id))->record;
-    if (record.power == action && record.power_boot == boot) return;
-    record.power = action;
-    record.power_boot = boot;
-    effects.push_back(SaveNode{record});
 }
 
 void Cluster::quarantine(std::string_view id, std::string_view why, Effects& effects) {

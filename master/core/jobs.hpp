@@ -167,6 +167,10 @@ class Jobs : public NodeListener {
     std::string check_nodes(const JobSpec& spec) const;
     void end_if_over(Moment now, Job& job, Effects& effects);
     void submit_notification(Moment now, const Job& job, Effects& effects);
+    /// Attempts of each epoch have numbers of their own, so that a restored backup never gives one
+    /// again that was given after it was made.
+    std::int64_t attempts_of_earlier_epochs() const;
+    static std::string idempotency_id(std::string_view submitter, std::string_view key);
     std::string shape_of(const Job& job) const;
     QueueKey queue_key(const Job& job) const;
     void update_queue(Job& job);

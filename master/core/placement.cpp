@@ -145,9 +145,7 @@ Jobs::Unfit Jobs::unfit(Moment now, const Job& job, const ActiveTask* task, cons
 /// there; empty if one does as soon as it is its turn.
 std::string Jobs::why_passed_over(Moment now, const Job& job, const Worker& worker) const {
     if (!job.spec->on_each.empty()) return {};
-    const auto reserved = workers_.find(reserved_node_);
-    if (reserved != workers_.end() && &reserved->second == &worker &&
-        reserved_for_ != job.status.id)
+    if (worker.node->record.id == reserved_node_ && reserved_for_ != job.status.id)
         return "it is kept free for job " + std::to_string(reserved_for_) +
                ", which has waited for longer";
     if (job.frontier() < job.status.size) return {};  // one that never ran goes anywhere

@@ -260,7 +260,7 @@ void Jobs::on_node_changed(const Node& node) {
     something_new_ = true;
 }
 
-// --------------------------------------------------------------------------------- drain and power
+// --------------------------------------------------------------------------- what waits on a node
 
 void Jobs::retract_ahead(Worker& worker, std::size_t most, Effects& effects) {
     if (worker.session == 0 || worker.retracting > 0) return;
@@ -274,33 +274,6 @@ void Jobs::retract_ahead(Worker& worker, std::size_t most, Effects& effects) {
         worker.attempts.at(*id).retracting = true;
         ++worker.retracting;
     }
-}
-
-void Jobs::on_drain(const Node& node, std::optional<Instant> deadline, Effects& effects) {
-    const auto found = workers_.find(node.record.id);
-    if (found == workers_.end()) return;
-    found->second.drain_deadline = deadline;
-    if (node.record.draining) retract_ahead(found->second, found->second.ahead.size(), effects);
-    something_new_ = true;
-}
-
-void Jobs::power(const Node& node, std::string_view action, Effects& effects) {
-    cluster_.set_power(node.record.id, action, "", effects);
-    auto& worker = worker_for(node);
-    worker.power_ordered = false;
-    finish_drain(worker, effects);
-}
-
-/// A drained node may go. Whether the order arrives nobody knows before the node says so, or has
-/// booted: one that comes back without either gets it again, also from a master that has restarted.
-void Jobs::finish_drain(Worker& worker, Effects& effects) {
-    if (worker.session == 0 || worker.power_ordered || !worker.attempts.empty()) return;
-    const Node& node = *worker.node;
-    const std::string action = node.record.power;
-    if (action.empty()) return;
-    worker.power_ordered = true;
-    cluster_.set_power(node.record.id, action, node.boot_id, effects);
-    effects.push_back(OrderPower{worker.session, action});
 }
 
 // -------------------------------------------------------------------------------------------- time

@@ -90,15 +90,14 @@ template <class Request>
 awaitable<Answer> change_job(Exchange& exchange, Request request) {
     const auto job = job_number(exchange);
     auto visit = co_await exchange.visit();
-    const auto before = co_await ask_job(*visit, job);
-    const auto reason = impossible(request, before.job);
-    if (has_ended(before.job) && !reason.empty())
-        throw ProblemError(
-            409, "job " + before.job.id + " has ended (" + before.job.state + "): " + reason);
-    visit->send(std::move(request));
+    visit->send(request);
     auto reply = co_await visit->reply();
-    take_answer<Done>(std::move(reply));
+    const bool had_ended = take_answer<Done>(std::move(reply)).had_ended;
     const auto detail = co_await ask_job(*visit, job);
+    const auto reason = impossible(request, detail.job);
+    if (had_ended && !reason.empty())
+        throw ProblemError(
+            409, "job " + detail.job.id + " has ended (" + detail.job.state + "): " + reason);
     co_return json_answer(job_text(detail.job, detail.spec));
 }
 

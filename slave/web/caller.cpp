@@ -29,7 +29,7 @@ std::string proper(const std::string& token) {
 }  // namespace
 
 std::string token_of(const WebServices& services, const Request& request) {
-    if (!request.authorization.empty()) return proper(token_in(request.authorization));
+    if (request.authorization) return proper(token_in(*request.authorization));
     const auto number = cookie_in(request.cookie, login_cookie);
     const auto* login = services.logins.find(number, Clock::now());
     return login == nullptr ? std::string() : login->token;
@@ -40,7 +40,7 @@ boost::asio::awaitable<Caller> identify(const WebServices& services, const Reque
     Caller caller;
     if (trusted) caller.role = "viewer";
     const auto number = cookie_in(request.cookie, login_cookie);
-    const bool by_cookie = request.authorization.empty();
+    const bool by_cookie = !request.authorization;
     std::string token = token_of(services, request);
     // Also on this machine: who means to be somebody must not be taken for a viewer unnoticed.
     if (token.empty() && !by_cookie)
@@ -61,7 +61,7 @@ boost::asio::awaitable<Caller> identify(const WebServices& services, const Reque
     caller.role = admitted.who.role;
     caller.name = admitted.who.name;
     caller.token = std::move(token);
-    caller.basic = !by_cookie && lower(request.authorization).starts_with("basic");
+    caller.basic = !by_cookie && lower(*request.authorization).starts_with("basic");
     const auto* login = by_cookie ? services.logins.find(number, Clock::now()) : nullptr;
     if (login != nullptr) caller.csrf = login->csrf;
     co_return caller;

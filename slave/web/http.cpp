@@ -46,10 +46,8 @@ Request read_request(const http::request_header<>& header) {
     const auto text = [&](http::field name) { return std::string(header[name]); };
     request.method = std::string(header.method_string());
     request.target = std::string(header.target());
-    request.authorization = text(http::field::authorization);
-    // An empty field holds no token, which is not the same as no field.
-    if (request.authorization.empty() && header.count(http::field::authorization) > 0)
-        request.authorization = "empty";
+    if (header.count(http::field::authorization) > 0)
+        request.authorization = text(http::field::authorization);
     request.accept_encoding = text(http::field::accept_encoding);
     request.if_none_match = text(http::field::if_none_match);
     request.cookie = text(http::field::cookie);

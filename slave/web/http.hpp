@@ -20,7 +20,7 @@ struct Request {
     std::string path;                // the target without its query
     std::string query;               // what stands behind the first '?'
     std::vector<std::string> hosts;  // every Host field; the target's own authority replaces them
-    std::string authorization;
+    std::optional<std::string> authorization;  // one that is there may be empty
     std::string accept_encoding;
     std::string if_none_match;
     std::string cookie;

@@ -312,7 +312,7 @@ Answer WebSession::problem_answer(const ProblemError& error) {
         ++shared_.counters.refused_tokens;
         // No challenge for "Basic": the page has a form of its own.
         answer.fields.emplace_back("WWW-Authenticate", "Bearer realm=\"rpicluster\"");
-        const bool wrong = !request_.authorization.empty() || request_.path == "/api/v1/login";
+        const bool wrong = request_.authorization.has_value() || request_.path == "/api/v1/login";
         if (wrong) log_peer(Severity::warning, "web-token", peer_text(), "came with a wrong token");
     }
     if (error.status == 429) {

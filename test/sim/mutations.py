@@ -11,19 +11,21 @@ import sys
 
 # source -> [(what is there, what is there instead)]
 MUTATIONS = {
-    "master/core/jobs.cpp": [
+    "master/core/submit.cpp": [
         (
             "if (key.empty()) return nullptr;",
             'if (key.empty() || sim::planted("no_idempotency")) return nullptr;',
         ),
         (
-            "task.last_attempt = record.last_attempt;",
-            'if (!sim::planted("attempt_id_reuse")) task.last_attempt = record.last_attempt;',
-        ),
-        (
             "        dependent->waiting_since = now.at;",
             '        if (sim::planted("dependency_released_twice")) dependent->waits_for = 0;\n'
             "        dependent->waiting_since = now.at;",
+        ),
+    ],
+    "master/core/jobs.cpp": [
+        (
+            "task.last_attempt = record.last_attempt;",
+            'if (!sim::planted("attempt_id_reuse")) task.last_attempt = record.last_attempt;',
         ),
         (
             "if (!job.stops || job.status.epoch >= epoch_) return;",

@@ -251,6 +251,12 @@ class Power(SystemTest):
             wait_for(done.exists, 10, "the command was run")
         self.assertEqual(self.cluster.cli("node", "explode", "pi1").returncode, 2)
         self.assertEqual(self.cluster.cli("node", "reboot", "nobody").returncode, 3)
+        self.cluster.start_webserver("web")
+        self.cluster.wait_online("web")
+        told = self.cluster.cli("node", "reboot", "web")
+        self.assertNotEqual(told.returncode, 0)
+        self.assert_one_line(told.stderr, "only workers")
+        self.assertFalse(self.cluster.nodes()["web"]["draining"])
 
     def test_a_master_that_restarts_forgets_no_reboot_and_repeats_none(self):
         self.cluster.start_master()

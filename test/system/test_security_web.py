@@ -9,8 +9,8 @@ import socket
 import ssl
 
 from cluster import SystemTest, time_limit
+from elsewhere import ElsewhereTest, own_address
 from test_security import faked
-from test_web import own_address
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FROB")
 PATHS = ("/", "/app.js", "/api/v1/nodes", "/api/v1/master")
@@ -123,19 +123,11 @@ class Matrix(WebTest):
             self.assert_gives_nothing_away(answer, (method, target))
 
 
-class MatrixElsewhere(WebTest):
+class MatrixElsewhere(ElsewhereTest, WebTest):
     """The same for a browser on another machine, over HTTPS, that has logged in."""
 
     def setUp(self):
         super().setUp()
-        self.address = own_address()
-        self.cluster.start_master()
-        self.web, self.port = self.cluster.start_webserver("web", "--web-bind", "0.0.0.0")
-        self.cluster.wait_online("web")
-        self.wait_log(self.web, "joined")  # before that it cannot ask about tokens
-        self.context = ssl.create_default_context()
-        self.context.check_hostname = False
-        self.context.verify_mode = ssl.CERT_NONE
         self.connection = http.client.HTTPSConnection(self.address, self.port, timeout=10,
                                                       context=self.context)
         self.addCleanup(self.connection.close)

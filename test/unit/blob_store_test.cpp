@@ -179,6 +179,20 @@ TEST_CASE("the longest unused blobs make room, pinned ones stay", "[blobs]") {
     CHECK(BlobStore(folder.path()).bytes() == 1000);
 }
 
+TEST_CASE("blobs that nobody has used for long go, however much room there is", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto old = store.put_bytes(noise(1000, 1));
+    const auto pinned = store.put_bytes(noise(1000, 2));
+    const auto held = store.put_bytes(noise(1000, 3));
+    const auto fresh = store.put_bytes(noise(1000, 4));
+    for (const auto& blob : {old, pinned, held}) age(store, blob, 10'000);
+    store.hold(held, Instant{});
+    CHECK(store.evict(9000, {pinned}, Instant{}, std::chrono::seconds(20'000)) == 4000);
+    CHECK(store.evict(9000, {pinned}, Instant{}, std::chrono::seconds(9'000)) == 3000);
+    CHECK(store.missing({old, pinned, held, fresh}) == std::vector{old});
+}
+
 TEST_CASE("what is about to be named is not evicted", "[blobs]") {
     test::TemporaryFolder folder;
     BlobStore store(folder.path());
