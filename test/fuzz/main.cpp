@@ -1,5 +1,6 @@
 #include <time.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "test/fuzz/targets.hpp"
@@ -20,10 +21,15 @@ std::int64_t cpu_time_ns() {
 
 }  // namespace
 
-/// What libFuzzer calls.
+/// What libFuzzer calls. A machine that shares its cores counts time that others took: an input is
+/// slow only if it is so each time.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    const auto begun = cpu_time_ns();
-    rpic::fuzz::FUZZ_TARGET({reinterpret_cast<const char*>(data), size});
-    rpic::fuzz::expect(cpu_time_ns() - begun < longest_ns, "an input that takes over 100 ms");
+    auto shortest = longest_ns;
+    for (int tries = 0; tries < 3 && shortest >= longest_ns; ++tries) {
+        const auto begun = cpu_time_ns();
+        rpic::fuzz::FUZZ_TARGET({reinterpret_cast<const char*>(data), size});
+        shortest = std::min(shortest, cpu_time_ns() - begun);
+    }
+    rpic::fuzz::expect(shortest < longest_ns, "an input that takes over 100 ms");
     return 0;
 }

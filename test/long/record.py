@@ -7,6 +7,8 @@ together.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -19,9 +21,24 @@ class Record:
     def __init__(self, path: pathlib.Path):
         self.path = path
         self.cases: dict = {}
-        if path.exists():
-            known = json.loads(path.read_text(encoding="utf-8"))
+        self.read()
+
+    def read(self) -> None:
+        if self.path.exists():
+            known = json.loads(self.path.read_text(encoding="utf-8"))
             self.cases = {case["name"]: case for case in known["cases"]}
+
+    @contextlib.contextmanager
+    def latest(self):
+        """What other runs have written is read before, and they wait until this is written."""
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            self.read()
+            yield
+            self.write()
+        finally:
+            os.close(folder)
 
     def done(self, name: str) -> int:
         return self.cases.get(name, {}).get("done", 0)
@@ -31,32 +48,33 @@ class Record:
 
     def forget(self, name: str) -> None:
         """The case begins anew, as after a fix."""
-        self.cases.pop(name, None)
+        with self.latest():
+            self.cases.pop(name, None)
 
     def add(self, name: str, unit: str, wanted: int, part: dict) -> None:
         """part: date, version, count, seconds, result (passed or failed), and perhaps figures and
         text. A failure stays the result of its case until the case is forgotten."""
-        case = self.cases.setdefault(name, {"name": name, "parts": []})
-        case["unit"], case["wanted"] = unit, wanted
-        parts = case["parts"]
-        same = ("date", "version", "result")
-        if parts and part["result"] == PASSED and all(parts[-1][k] == part[k] for k in same):
-            last = parts[-1]
-            last["count"] += part["count"]
-            last["seconds"] = round(last["seconds"] + part["seconds"], 1)
-            figures = last.get("figures", []) + part.get("figures", [])
-            if figures:
-                last["figures"] = figures[-FIGURES_KEPT:]
-        else:
-            parts.append(part)
-        case["done"] = sum(each["count"] for each in parts)
-        case["seconds"] = round(sum(each["seconds"] for each in parts), 1)
-        case["date"], case["version"] = part["date"], part["version"]
-        if any(each["result"] == FAILED for each in parts):
-            case["result"] = FAILED
-        else:
-            case["result"] = PASSED if case["done"] >= wanted else PARTLY
-        self.write()
+        with self.latest():
+            case = self.cases.setdefault(name, {"name": name, "parts": []})
+            case["unit"], case["wanted"] = unit, wanted
+            parts = case["parts"]
+            same = ("date", "version", "result")
+            if parts and part["result"] == PASSED and all(parts[-1][k] == part[k] for k in same):
+                last = parts[-1]
+                last["count"] += part["count"]
+                last["seconds"] = round(last["seconds"] + part["seconds"], 1)
+                figures = last.get("figures", []) + part.get("figures", [])
+                if figures:
+                    last["figures"] = figures[-FIGURES_KEPT:]
+            else:
+                parts.append(part)
+            case["done"] = sum(each["count"] for each in parts)
+            case["seconds"] = round(sum(each["seconds"] for each in parts), 1)
+            case["date"], case["version"] = part["date"], part["version"]
+            if any(each["result"] == FAILED for each in parts):
+                case["result"] = FAILED
+            else:
+                case["result"] = PASSED if case["done"] >= wanted else PARTLY
 
     def write(self) -> None:
         """At once and as a whole: a run that is killed here loses nothing."""

@@ -60,6 +60,14 @@ class RecordTest(unittest.TestCase):
         self.add(100)
         self.assertEqual(self.case()["result"], record.PASSED)
 
+    def test_runs_side_by_side(self):
+        other = record.Record(self.path)
+        self.add(40)
+        other.add("fuzz", "executions", 10, part(10))
+        self.add(60)
+        case = {each["name"]: each for each in json.loads(self.path.read_text())["cases"]}
+        self.assertEqual((case["kill"]["done"], case["fuzz"]["done"]), (100, 10))
+
     def test_the_latest_figures_are_kept(self):
         for number in range(record.FIGURES_KEPT + 5):
             self.add(1, figures=[number])
