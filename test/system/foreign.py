@@ -36,6 +36,11 @@ def programs_of(arch: str) -> pathlib.Path:
     return ROOT / f"build-{arch}" / "bin"
 
 
+def static_programs_of(arch: str) -> pathlib.Path:
+    """Those that need no library, for container images."""
+    return programs_of(arch) if arch == "armel" else ROOT / f"build-static-{arch}" / "bin"
+
+
 def missing(*archs: str) -> str:
     """Why programs of these cannot run here; empty if they can."""
     for arch in archs:
