@@ -59,8 +59,8 @@ asio::awaitable<void> RunnerLink::run(RunnerHandler& handler) {
         std::string reason;
         bool unusable = false;
         try {
-            const int socket = co_await connect();
-            co_await serve(socket, handler);
+            auto socket = co_await connect();
+            co_await serve(std::move(socket), handler);
         } catch (const DisconnectionError& error) {
             reason = error.what();
         } catch (const BadMessageError& error) {
@@ -88,16 +88,19 @@ std::vector<std::string> RunnerLink::start_words() const {
 }
 
 /// Connects, and starts the program if nobody listens.
-asio::awaitable<int> RunnerLink::connect() {
+asio::awaitable<LocalSocket> RunnerLink::connect() {
     const auto deadline = Clock::now() + limits::runner_start;
     std::optional<RunnerStart> start;
     Duration pause = std::chrono::milliseconds(1);
     for (;;) {
-        const int socket = connect_in(folder_);
-        if (socket >= 0) {
-            if (peer_is_trusted(socket)) co_return socket;
-            ::close(socket);
-            throw ConfigError("another user listens on " + (folder_ / "socket").string());
+        if (const int connected = connect_in(folder_); connected >= 0) {
+            LocalSocket socket(executor_, boost::asio::local::stream_protocol(), connected);
+            if (!peer_is_trusted(connected))
+                throw ConfigError("another user listens on " + (folder_ / "socket").string());
+            // The starter ends just after the runner listens.
+            while (start && !start->ended() && Clock::now() < deadline)
+                co_await sleep_for(std::chrono::milliseconds(1));
+            co_return std::move(socket);
         }
         if (!start)
             start.emplace(start_words());
@@ -112,9 +115,8 @@ asio::awaitable<int> RunnerLink::connect() {
     }
 }
 
-asio::awaitable<void> RunnerLink::serve(int socket, RunnerHandler& handler) {
-    LocalSocket local(executor_, boost::asio::local::stream_protocol(), socket);
-    LocalConnection connection(std::move(local));
+asio::awaitable<void> RunnerLink::serve(LocalSocket socket, RunnerHandler& handler) {
+    LocalConnection connection(std::move(socket));
     connection_ = &connection;
     std::exception_ptr failure;
     try {

@@ -79,9 +79,9 @@ class RunnerLink {
     bool something_left() const;
 
   private:
-    boost::asio::awaitable<int> connect();
+    boost::asio::awaitable<LocalSocket> connect();
     std::vector<std::string> start_words() const;
-    boost::asio::awaitable<void> serve(int socket, RunnerHandler& handler);
+    boost::asio::awaitable<void> serve(LocalSocket socket, RunnerHandler& handler);
     boost::asio::awaitable<void> attach(LocalConnection& connection, RunnerHandler& handler);
     void dispatch(const Frame& frame, RunnerHandler& handler);
     void send_waiting(const std::vector<RunnerAttempt>& known);

@@ -69,16 +69,23 @@ RunnerStart::RunnerStart(std::vector<std::string> words) : shown_(shell_line(wor
 }
 
 RunnerStart::~RunnerStart() {
-    // One that is still starting ends by itself, or listens; who waits for it does not matter.
-    if (child_ > 0) ::waitpid(child_, nullptr, WNOHANG);
+    // One that has not ended by now hangs, or nobody wants its runner any more.
+    if (!ended()) {
+        ::kill(child_, SIGKILL);
+        ended();
+    }
     ::close(complaints_);
 }
 
-bool RunnerStart::ready() {
-    int status = 0;
-    if (child_ > 0 && ::waitpid(child_, &status, WNOHANG) == 0) return false;
+bool RunnerStart::ended() {
+    if (child_ > 0 && ::waitpid(child_, &status_, WNOHANG) == 0) return false;
     child_ = -1;
-    if (status == 0) return true;
+    return true;
+}
+
+bool RunnerStart::ready() {
+    if (!ended()) return false;
+    if (status_ == 0) return true;
     char text[limits::text_chars];
     const auto size = ::read(complaints_, text, sizeof text);
     const std::string_view said(text, size > 0 ? static_cast<std::size_t>(size) : 0);

@@ -21,12 +21,17 @@ class RunnerStart {
     RunnerStart(const RunnerStart&) = delete;
     RunnerStart& operator=(const RunnerStart&) = delete;
 
+    /// Whether it has ended, well or not; does not wait. One that nobody asks until then stays in
+    /// the system's table of processes as long as this program runs.
+    bool ended();
+
     /// Whether it has succeeded; does not wait. Throws ConfigError, with what the program said, if
     /// it has failed.
     bool ready();
 
   private:
-    pid_t child_ = -1;
+    pid_t child_ = -1;  // until it has ended
+    int status_ = 0;    // as of waitpid(2)
     int complaints_ = -1;  // its stderr
     std::string shown_;    // what is run, for messages
 };

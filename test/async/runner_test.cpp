@@ -584,6 +584,25 @@ TEST_CASE("a runner that ends before it is attached and leaves nothing is none",
     CHECK(slave.attached == 0);
 }
 
+TEST_CASE("what starts a runner is collected once it has ended", "[runner]") {
+    const auto zombies = [] {
+        std::ifstream children("/proc/self/task/" + std::to_string(::getpid()) + "/children");
+        int count = 0;
+        for (pid_t child = 0; children >> child;) {
+            std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
+            std::string line;
+            std::getline(stat, line);
+            count += line.find(") Z ") != std::string::npos;
+        }
+        return count;
+    };
+    const int before = zombies();
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    CHECK(slave.run(folder.shell("true")).exit_code == 0);
+    CHECK(zombies() == before);
+}
+
 TEST_CASE("without a program to start, launches fail with that reason", "[runner]") {
     RunnerFolder folder;
     FakeSlave slave(folder.runner_path(), "/no/such/rpicluster-runner");

@@ -13,7 +13,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 
-import record  # noqa: E402  (found only after the path is set)
+import cases  # noqa: E402  (found only after the path is set)
+import record  # noqa: E402
 
 
 def part(count, result=record.PASSED, version="0.1.0 abc", **more):
@@ -98,6 +99,10 @@ class RunTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             done = self.run_it("soak", "--part", "10", folder=folder)
             self.assertIn("0 passed, 0 failed", done.stdout)
+
+    def test_the_soak_is_one_piece(self):
+        soak, = (case for case in cases.all_cases() if case.name == "soak")
+        self.assertGreaterEqual(soak.most, soak.wanted)
 
     def test_unknown_case(self):
         with tempfile.TemporaryDirectory() as folder:
