@@ -355,7 +355,8 @@ asio::awaitable<void> JobDesk::serve(ChangeNode request) {
     if (request.clear_quarantine || (request.drain && !drain))
         context_.cluster.quarantine(id, "", effects);
     if (!request.power.empty()) context_.jobs.power(*node, request.power, effects);
-    co_await done(request.id, std::move(effects));
+    Done answer;
+    co_await done(request.id, std::move(effects), std::move(answer));
 }
 
 /// A consistent copy, as a blob that the client fetches; it is removed when the next one is made,

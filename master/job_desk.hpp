@@ -45,7 +45,7 @@ class JobDesk {
     void check_owner(const Job& job) const;
     asio::awaitable<void> list_newest(ListJobs request);
     asio::awaitable<void> check_blobs(const JobSpec& spec);
-    asio::awaitable<void> done(std::int64_t id, Effects effects, Done answer = {});
+    asio::awaitable<void> done(std::int64_t id, Effects effects, Done answer);
     // task_lists.cpp
     std::map<Position, TaskView> running_tasks(JobId id, Position after) const;
     asio::awaitable<std::vector<TaskState>> stored_states(JobId id);

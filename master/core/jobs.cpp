@@ -252,6 +252,7 @@ void Jobs::hold(Moment now, Job& job, bool held, Effects& effects) {
 }
 
 void Jobs::set_priority(Job& job, std::int64_t priority, Effects& effects) {
+    if (job.ended()) return;
     leave_queue(job);
     job.status.priority = priority;
     effects.push_back(SaveJobStatus{job.status});
