@@ -295,6 +295,7 @@ inline constexpr std::size_t cpu_policies = 8;      // groups of cores that are 
 
 // Files read at start.
 inline constexpr std::size_t config_bytes = 1024 * 1024;  // larger: refused
+inline constexpr std::size_t config_warnings = 20;        // unknown keys; more: only counted
 inline constexpr std::size_t key_file_bytes = 4 * 1024;   // larger: refused
 
 }  // namespace rpic::limits

@@ -61,6 +61,7 @@ IniFile parse_ini(std::string_view text, std::string_view file_name) {
 
 std::vector<std::string> unknown_keys(const IniFile& file, std::string_view file_name) {
     std::vector<std::string> warnings;
+    std::size_t untold = 0;
     std::vector<std::string> everywhere;
     for (const auto& setting : all_settings())
         everywhere.push_back("[" + std::string(setting.section) + "] " + setting.key);
@@ -70,6 +71,10 @@ std::vector<std::string> unknown_keys(const IniFile& file, std::string_view file
             if (entry.section == setting.section) in_section.emplace_back(setting.key);
         if (std::find(in_section.begin(), in_section.end(), entry.key) != in_section.end())
             continue;
+        if (warnings.size() == limits::config_warnings) {
+            ++untold;
+            continue;
+        }
         const auto near = in_section.empty()
                               ? nearest("[" + entry.section + "] " + entry.key, everywhere)
                               : nearest(entry.key, in_section);
@@ -78,6 +83,9 @@ std::vector<std::string> unknown_keys(const IniFile& file, std::string_view file
                            " in section [" + printable(entry.section, limits::log_text_chars) +
                            "]" + (near.empty() ? "" : "; did you mean " + near + "?"));
     }
+    if (untold > 0)
+        warnings.push_back(std::string(file_name) + ": " + std::to_string(untold) +
+                           " more unknown keys");
     return warnings;
 }
 

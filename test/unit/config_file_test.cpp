@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/errors.hpp"
+#include "common/limits.hpp"
 #include "common/settings.hpp"
 
 using namespace rpic;
@@ -212,6 +213,10 @@ TEST_CASE("unknown keys are warnings with the nearest known key") {
                   "socket_port?"});
     CHECK(warnings("[slave]\n\x1B[31m = 1\n") ==
           Strings{"f line 2: unknown key ?[31m in section [slave]"});
+    std::string many = "[slave]\n";
+    for (std::size_t i = 0; i < limits::config_warnings + 5; ++i) many += "x = 1\n";
+    CHECK(warnings(many).size() == limits::config_warnings + 1);
+    CHECK(warnings(many).back() == "f: 5 more unknown keys");
     CHECK(warnings("[slave]\n= 1\n") == Strings{"f line 2: unknown key  in section [slave]"});
     CHECK(warnings("[master]\nSocket_Port = 1\n").empty());
     const auto settings = load(Program::master, "[master]\nsocket_prot = 1\n");
