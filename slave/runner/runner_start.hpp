@@ -30,8 +30,8 @@ class RunnerStart {
     bool ready();
 
   private:
-    pid_t child_ = -1;  // until it has ended
-    int status_ = 0;    // as of waitpid(2)
+    pid_t child_ = -1;     // until it has ended
+    int status_ = 0;       // as of waitpid(2)
     int complaints_ = -1;  // its stderr
     std::string shown_;    // what is run, for messages
 };

@@ -25,11 +25,14 @@ CPUS = {"arm64": ("aarch64", "cortex-a53"), "armhf": ("arm", "cortex-a7"),
 REGISTER = "/proc/sys/fs/binfmt_misc/register"
 
 
+def sysroot(arch: str) -> pathlib.Path:
+    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    return pathlib.Path(os.environ.get("RPIC_SYSROOTS", f"{cache}/rpicluster/sysroots")) / arch
+
+
 def emulator(arch: str) -> list:
     qemu, cpu = CPUS[arch]
-    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-    sysroots = os.environ.get("RPIC_SYSROOTS", f"{cache}/rpicluster/sysroots")
-    return [f"/usr/bin/qemu-{qemu}-static", "-cpu", cpu, "-L", f"{sysroots}/{arch}"]
+    return [f"/usr/bin/qemu-{qemu}-static", "-cpu", cpu, "-L", str(sysroot(arch))]
 
 
 def programs_of(arch: str) -> pathlib.Path:
