@@ -81,7 +81,8 @@ class Builds(ArmTest):
                 self.assertLessEqual(newest, floor, program)
         slave, = folder.glob(f"rpicluster-slave_*_{arch}.deb")
         installed = int(output_of("dpkg-deb", "--field", slave, "Installed-Size"))
-        self.assertLessEqual(installed, 12_000)
+        # KiB. All static, and in the longer instructions of ARMv6, armel cannot be as small.
+        self.assertLessEqual(installed, 9_000 if arch == "armel" else 5_000)
 
     def test_packages_arm64(self):
         self.check_packages("arm64")
