@@ -37,6 +37,7 @@ bool shows(const NodeView& node, const ChangeNode& change) {
 
 /// Asks the master for a change of a node, and tells how the node is then.
 awaitable<Answer> change_node(Exchange& exchange, ChangeNode request) {
+    co_await wait_for_first_picture(exchange.services.view);
     request.node = node_named(exchange).id;
     auto visit = co_await exchange.visit();
     visit->send(request);
@@ -85,7 +86,8 @@ awaitable<Answer> get_history(Exchange& exchange) {
 }
 
 awaitable<Answer> get_node(Exchange& exchange) {
-    node_named(exchange);
+    co_await wait_for_first_picture(exchange.services.view);
+    node_named(exchange);  // or there is nothing to wait for
     const auto etag = co_await wait_for_view(exchange, ClusterView::Part::nodes);
     const auto& node = node_named(exchange);
     auto answer = json_answer(node_json(exchange.services.view, node, Clock::now()));

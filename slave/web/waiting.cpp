@@ -29,6 +29,7 @@ std::string tag_of(const ClusterView& view, std::optional<Part> part) {
 
 boost::asio::awaitable<std::string> wait_for_view(Exchange& exchange, std::optional<Part> part) {
     auto& view = exchange.services.view;
+    co_await wait_for_first_picture(view);
     const auto patience = exchange.wait();
     if (!patience) co_return tag_of(view, part);
     exchange.wire.allow(*patience + limits::web_request_time, "it waited for too long");
@@ -44,6 +45,16 @@ boost::asio::awaitable<std::string> wait_for_view(Exchange& exchange, std::optio
         co_await until_first_failure(next_change(view, seen), sleep_for(left));
     }
     co_return tag_of(view, part);
+}
+
+boost::asio::awaitable<void> wait_for_first_picture(ClusterView& view) {
+    const auto deadline = view.started + limits::web_told_time;
+    while (!view.connected && view.trouble.empty()) {
+        const Duration left = deadline - Clock::now();
+        if (left <= Duration::zero()) co_return;
+        const auto seen = view.changed.count();
+        co_await until_first_failure(next_change(view, seen), sleep_for(left));
+    }
 }
 
 boost::asio::awaitable<void> wait_for_change(ClusterView& view, Part part, Duration patience) {

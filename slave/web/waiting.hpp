@@ -15,6 +15,10 @@ namespace rpic {
 boost::asio::awaitable<std::string> wait_for_view(Exchange& exchange,
                                                   std::optional<ClusterView::Part> part);
 
+/// A webserver that has just started knows of no node yet, which is not the same as that there is
+/// none: waits a moment for the first picture, unless the master is known to be away.
+boost::asio::awaitable<void> wait_for_first_picture(ClusterView& view);
+
 /// Waits until something of this part changes, at most so long.
 boost::asio::awaitable<void> wait_for_change(ClusterView& view, ClusterView::Part part,
                                              Duration patience);

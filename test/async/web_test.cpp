@@ -100,6 +100,28 @@ TEST_CASE("the master as JSON", "[web]") {
     CHECK(value.at("updated_seconds_ago").to_number<double>() >= 3);
 }
 
+TEST_CASE("a server that has just started waits for its first picture of the cluster", "[web]") {
+    Fixture web;
+    web.view.trouble.clear();
+    const auto list = web.connect();
+    const auto node = web.connect();
+    list->send("GET /api/v1/nodes HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    node->send("GET /api/v1/nodes/pi1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const auto answered = [&](WebClient& client) {
+        client.pump();
+        return !client.received.empty();
+    };
+    CHECK_FALSE(web.until([&] { return answered(*list) || answered(*node); }, 100ms));
+    NodeView view;
+    view.id = "1";
+    view.name = "pi1";
+    web.view.put_node(view, Clock::now());
+    web.view.connected = true;
+    web.view.touch();
+    CHECK(web.next_reply(*list).body.find("pi1") != std::string::npos);
+    CHECK(web.next_reply(*node).status == 200);
+}
+
 TEST_CASE("HEAD is GET without the body", "[web]") {
     Fixture web;
     const std::string length = web.get("/style.css").field("Content-Length");

@@ -225,6 +225,8 @@ export const tests = {
       (await page.textContent(".task .facts")).includes(`Attempt${number}`), `attempt ${number}`);
     await page.waitForSelector("h2:text-is('Task 3')");
     await attempt(1);
+    // The first list is there.
+    await page.waitForSelector("[role=slider][aria-valuetext='task 3, failed on pi1']");
     let arrive;
     mock.late = new Promise((done) => {
       arrive = done;
@@ -319,7 +321,7 @@ export const tests = {
     const page = await bench.page(`${mock.url}/#/jobs/1`);
     const focused = () => page.evaluate(() => document.activeElement.textContent.trim() ||
       document.activeElement.getAttribute("aria-label"));
-    await page.waitForSelector("text=Tasks");
+    await page.waitForSelector("[role=slider][aria-valuemax='399']");
     await page.keyboard.press("Tab");
     check(await focused() === "Skip to the page", "the first stop is the way past the menu");
     await page.keyboard.press("Enter");

@@ -49,10 +49,12 @@ function remember(node) {
   const history = historyOf(node.id);
   if (node.heard == null) return;
   const { beats, samples } = history;
-  if (beats.length > 0 && node.heard - beats.at(-1) < 0.4) return;
-  beats.push(node.heard);
+  // Told again of the same heartbeat, it may know more.
+  const again = beats.length > 0 && node.heard - beats.at(-1) < 0.4;
+  if (again) samples.pop();
+  else beats.push(node.heard);
   samples.push({
-    time: node.heard,
+    time: beats.at(-1),
     cpu: node.vitals.cpu_percent,
     memory: memoryPercent(node.ram_bytes, node.vitals),
     temperature: node.vitals.temperature_c,
