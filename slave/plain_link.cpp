@@ -132,6 +132,7 @@ void PlainLink::take(const Frame& frame) {
             const std::string uuid = printable(slave.key(), limits::name_chars);
             view_->put_node(node_from_details(uuid, slave.value()), Clock::now());
         }
+        view_->starting = false;
         view_->connected = true;
         view_->trouble.clear();
         view_->touch_master();

@@ -47,6 +47,7 @@ void WebserverRole::take(const NodesChanged& changed) {
     for (const auto& node : changed.nodes) view_.put_node(node, now);
     for (const auto& id : changed.gone) view_.forget_node(id);
     if (changed.complete) {
+        view_.starting = false;
         view_.connected = true;
         view_.trouble.clear();
         view_.touch_master();
@@ -103,6 +104,7 @@ void WebserverRole::on_disconnected(std::string_view master, std::string_view re
     master_.reset();
     questions_.clear();
     answered_.notify();
+    view_.starting = false;
     view_.connected = false;
     view_.master = master;
     view_.trouble = reason;

@@ -50,6 +50,7 @@ class ClusterView {
     const std::string stream;  // random: tells the event ids of this process from those before
     const Instant started;     // what is told as seconds counts from here
 
+    bool starting = true;    // neither a first picture yet, nor a reason why there is none
     bool connected = false;  // the link to the master is up and the first picture is complete
     std::string master;      // HOST:PORT that the slave is connected to or tries to reach
     std::string trouble;     // why there is no link, in words; empty while connected

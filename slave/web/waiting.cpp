@@ -49,7 +49,7 @@ boost::asio::awaitable<std::string> wait_for_view(Exchange& exchange, std::optio
 
 boost::asio::awaitable<void> wait_for_first_picture(ClusterView& view) {
     const auto deadline = view.started + limits::web_told_time;
-    while (!view.connected && view.trouble.empty()) {
+    while (view.starting) {
         const Duration left = deadline - Clock::now();
         if (left <= Duration::zero()) co_return;
         const auto seen = view.changed.count();

@@ -102,7 +102,7 @@ TEST_CASE("the master as JSON", "[web]") {
 
 TEST_CASE("a server that has just started waits for its first picture of the cluster", "[web]") {
     Fixture web;
-    web.view.trouble.clear();
+    web.view.starting = true;
     const auto list = web.connect();
     const auto node = web.connect();
     list->send("GET /api/v1/nodes HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -116,7 +116,7 @@ TEST_CASE("a server that has just started waits for its first picture of the clu
     view.id = "1";
     view.name = "pi1";
     web.view.put_node(view, Clock::now());
-    web.view.connected = true;
+    web.view.starting = false;
     web.view.touch();
     CHECK(web.next_reply(*list).body.find("pi1") != std::string::npos);
     CHECK(web.next_reply(*node).status == 200);
