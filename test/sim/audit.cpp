@@ -86,8 +86,11 @@ bool Audit::cancel_is_kept(JobId job, std::int64_t index) const {
     const auto& status = store_.job(job)->status;
     const auto position = position_of(status, index);
     const auto* record = store_.task(job, position);
-    return status.cancelled || status.ended || store_.result(job, position) != nullptr ||
-           (record != nullptr && record->cancelled);
+    if (status.cancelled || status.ended) return true;
+    // A task that is retried has its old result still, but lives by its record.
+    if (record != nullptr) return record->cancelled;
+    // Of a failed job that is retried, what had never begun stays cancelled.
+    return status.rest_cancelled || store_.result(job, position) != nullptr;
 }
 
 void Audit::master_started() const {
@@ -354,11 +357,13 @@ void Audit::all_is_over() const {
              std::to_string(submits_.size()) + " submits");
 }
 
-bool Audit::books_are_empty(const Jobs& jobs) {
-    return std::all_of(jobs.workers().begin(), jobs.workers().end(), [](const auto& entry) {
-        const auto& worker = entry.second;
-        return worker.attempts.empty() && worker.detached.empty() && worker.used.cpus_milli == 0 &&
-               worker.used.memory_bytes == 0;
+bool Audit::books_are_empty(const Jobs& jobs,
+                            const std::function<bool(const std::string&)>& somebody_is) {
+    return std::all_of(jobs.workers().begin(), jobs.workers().end(), [&](const auto& entry) {
+        const auto& [id, worker] = entry;
+        const bool empty = worker.attempts.empty() && worker.detached.empty() &&
+                           worker.used.cpus_milli == 0 && worker.used.memory_bytes == 0;
+        return empty || !somebody_is(id);
     });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -93,7 +94,8 @@ class Audit {
     // The end.
     void all_is_over() const;
     /// The master has counted all that ran out again.
-    static bool books_are_empty(const Jobs& jobs);
+    static bool books_are_empty(const Jobs& jobs,
+                                const std::function<bool(const std::string&)>& somebody_is);
 
     std::int64_t attempts_started() const { return static_cast<std::int64_t>(began_.size()); }
     const std::map<std::string, JobId>& submits() const { return submits_; }
