@@ -371,10 +371,11 @@ bool World::all_is_over() {
     // What a node holds that no board is any more, after a restore, waits until a user removes it.
     const auto somebody_is = [this](const std::string& node) {
         const auto& keys = stage_.store.contents().keys;
-        return std::any_of(boards_.begin(), boards_.end(), [&](const auto& board) {
-            const auto key = keys.find(board.node_key());
-            return key != keys.end() && key->second.node_id == node;
-        });
+        return stage_.audit.restores() == 0 ||
+               std::any_of(boards_.begin(), boards_.end(), [&](const auto& board) {
+                   const auto key = keys.find(board.node_key());
+                   return key != keys.end() && key->second.node_id == node;
+               });
     };
     if (!master_.settled() || !Audit::books_are_empty(*master_.jobs(), somebody_is)) return false;
     for (const auto& board : boards_)
