@@ -64,6 +64,7 @@ JobAnswer get_job(Client& client, GetJob request) {
     const auto id = client.send(std::move(request));
     JobAnswer answer;
     answer.detail = Client::take<JobDetail>(client.reply_to(id));
+    answer.detail.job.command = answer.detail.spec.command;
     for (bool more = true; more;) {
         auto page = Client::take<TaskList>(client.reply_to(id));
         for (auto& task : page.tasks) answer.tasks.push_back(std::move(task));

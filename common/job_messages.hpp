@@ -424,7 +424,7 @@ struct GetJob {
 };
 BOOST_DESCRIBE_STRUCT(GetJob, (), (id, job, tasks, state, after, limit))
 
-/// The job, then its tasks page by page.
+/// The job, whose command is in `spec` alone, then its tasks page by page.
 struct JobDetail {
     static constexpr std::string_view type_name = "job_detail";
     std::int64_t id = 0;

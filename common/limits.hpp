@@ -48,10 +48,12 @@ inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into t
 inline constexpr std::size_t log_line_chars = 512;  // of a line that a peer can cause: cut
 
 // Nodes and keys.
-inline constexpr int listen_backlog = 4096;   // connections that the kernel accepts ahead of us
-inline constexpr auto request_time = 20s;     // a client waits that long for an answer: unreachable
-inline constexpr std::size_t clients = 256;   // `rpicluster` connections at once; more: refused
-inline constexpr std::size_t nodes = 20'000;  // more: the join is refused
+inline constexpr int listen_backlog = 4096;  // connections that the kernel accepts ahead of us
+inline constexpr auto request_time = 20s;    // a client waits that long for an answer: unreachable
+inline constexpr std::size_t clients = 256;  // `rpicluster` connections at once; more: refused
+inline constexpr std::size_t admin_clients = 16;    // of them, kept free for keys that may do all
+inline constexpr std::size_t nodes = 20'000;        // more: the join is refused
+inline constexpr std::int64_t copies_of_node = 16;  // that join with its key; more: refused
 inline constexpr std::size_t plain_nodes =
     15'000;  // likewise, counted apart: strangers can be plain
 inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown
@@ -98,6 +100,7 @@ inline constexpr std::int64_t job_cpus = 4096;                  // of one task; 
 inline constexpr std::int64_t job_retries = 1000;               // more: refused
 inline constexpr std::int64_t job_priority = 1'000'000;         // above or below: refused
 inline constexpr std::size_t explained_nodes = 200;             // shown for one job, nearest first
+inline constexpr int downloads_per_folder = 100;                // at the same time: more fail
 inline constexpr std::size_t requests_ahead = 4;  // of a client that are read before their turn
 inline constexpr std::int64_t master_blob_bytes = std::int64_t{8}
                                                   << 30;  // more: those that no

@@ -3,6 +3,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/mp11/list.hpp>
 #include <deque>
+#include <set>
 
 #include "common/json.hpp"
 #include "common/keys.hpp"
@@ -350,10 +351,13 @@ class ClientPlace {
 }  // namespace
 
 asio::awaitable<void> serve_client(Context& context, Connection& connection, KeyRecord key) {
-    if (context.clients >= limits::clients) {
+    // Whoever can revoke a token gets in, however many connections it has.
+    const bool admin = role_allows(key.role, "admin");
+    const auto places = limits::clients - (admin ? 0 : limits::admin_clients);
+    if (context.clients >= places) {
         ++context.counters.clients_refused;
         const std::string reason =
-            "the master serves " + std::to_string(limits::clients) + " clients already: try again";
+            "the master serves " + std::to_string(places) + " clients already: try again";
         co_await refuse(connection, "full", reason);
     }
     const ClientPlace client_place(context);
@@ -373,6 +377,18 @@ asio::awaitable<void> serve_client(Context& context, Connection& connection, Key
     co_await until_first_failure(read_requests(connection, waiting),
                                  answer_requests(context, connection, client, waiting),
                                  answer_watcher(first, waiting), answer_watcher(second, waiting));
+}
+
+void end_expired_clients(Context& context) {
+    const auto now = wall_seconds();
+    std::set<std::string> expired;
+    for (const auto& [id, session] : context.sessions.all()) {
+        const auto& identity = session.key_identity;
+        if (!identity.empty() && context.keyring.find(identity, now) == nullptr)
+            expired.insert(identity);
+    }
+    for (const auto& identity : expired)
+        context.sessions.end_clients_of(identity, 0, "its token has expired");
 }
 
 }  // namespace rpic

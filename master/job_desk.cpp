@@ -234,7 +234,7 @@ asio::awaitable<void> JobDesk::serve(HoldJobs request) {
 }
 
 asio::awaitable<void> JobDesk::serve(SetPriority request) {
-    if (std::abs(request.priority) > limits::job_priority)
+    if (request.priority < -limits::job_priority || request.priority > limits::job_priority)
         throw RequestError{"bad_request", "a priority is between -" +
                                               std::to_string(limits::job_priority) + " and " +
                                               std::to_string(limits::job_priority)};
@@ -252,7 +252,13 @@ asio::awaitable<void> JobDesk::serve(ExplainJob request) {
     std::stable_sort(answer.nodes.begin(), answer.nodes.end(), [](const auto& a, const auto& b) {
         return a.fits + a.could > b.fits + b.could;
     });
-    if (answer.nodes.size() > limits::explained_nodes) answer.nodes.resize(limits::explained_nodes);
+    std::size_t shown = 0;
+    for (std::size_t bytes = 0; shown < std::min(answer.nodes.size(), limits::explained_nodes);
+         ++shown) {
+        bytes += json::serialize(to_json(answer.nodes[shown])).size();
+        if (bytes > limits::page_bytes) break;
+    }
+    answer.nodes.resize(shown);
     connection_.send(answer);
     co_return;
 }
@@ -339,8 +345,10 @@ asio::awaitable<void> JobDesk::serve(ChangeNode request) {
     const std::string id = node->record.id;
     Effects effects;
     if (!request.labels.empty() && !context_.cluster.set_labels(id, request.labels, effects))
-        throw RequestError{"full", "the labels of a node may have " +
-                                       std::to_string(limits::labels_bytes) + " bytes in all"};
+        throw RequestError{"full", "labels are printable, one has at most " +
+                                       std::to_string(limits::text_chars) +
+                                       " bytes, and those of a node together " +
+                                       std::to_string(limits::labels_bytes)};
     const bool drain = request.drain.value_or(!request.power.empty());
     if (request.drain || !request.power.empty()) {
         std::optional<Instant> deadline;

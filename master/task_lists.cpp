@@ -121,6 +121,7 @@ asio::awaitable<void> JobDesk::serve(GetJob request) {
     JobDetail detail;
     detail.id = request.id;
     detail.job = context_.jobs.view(named);
+    detail.job.command.clear();  // twice, a long one would not fit into a frame
     detail.spec = *named.spec;
     co_await context_.turns.settled();
     connection_.send(detail);

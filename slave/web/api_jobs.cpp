@@ -38,6 +38,7 @@ awaitable<JobDetail> ask_job(Visit& visit, std::int64_t job) {
     visit.send(request);
     auto reply = co_await visit.reply();
     auto detail = take_answer<JobDetail>(std::move(reply));
+    detail.job.command = detail.spec.command;
     for (bool more = true; more;) {
         reply = co_await visit.reply();
         more = take_answer<TaskList>(std::move(reply)).more;

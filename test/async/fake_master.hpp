@@ -189,6 +189,7 @@ class FakeMaster {
         JobDetail detail;
         detail.id = request.id;
         detail.job = job;
+        detail.job.command.clear();
         detail.spec = spec;
         connection.send(detail);
         const auto selector = NumberSelector::parse(request.tasks);
