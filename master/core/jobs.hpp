@@ -136,7 +136,6 @@ class Jobs : public NodeListener {
     TaskView task_view(const Job& job, Position position) const;
     std::map<std::string, std::int64_t> count_by_state() const;
     const JobCounters& counters() const { return counters_; }
-    JobId next_job() const { return next_job_; }
     std::uint64_t version() const { return version_; }
 
   private:
