@@ -11,7 +11,7 @@ import tempfile
 import typing
 
 from _rpicluster.transport import ClusterError, Json, Path
-from _rpicluster.web import PIECE, Web
+from _rpicluster.web import PIECE, Web, locally
 
 
 @dataclasses.dataclass
@@ -90,19 +90,22 @@ def _inside(folder: pathlib.Path, path: str) -> pathlib.Path:
 def bring_home(web: Web, files: typing.Sequence[Json], folder: pathlib.Path) -> int:
     """Downloads what a list of files names; how many files these were. Each is there under its name
     when all of it has come."""
-    folder.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for file in files:
-        target = _inside(folder, str(file["path"]))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if file["kind"] == "folder":
-            target.mkdir(exist_ok=True)
-        elif file["kind"] == "link":
-            _make_link(folder, target, str(file["link"]))
-        else:
-            _download(web, file, target)
-            count += 1
-    return count
+    with locally(f"write into {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            _bring_one(web, file, folder)
+    return sum(file["kind"] == "file" for file in files)
+
+
+def _bring_one(web: Web, file: Json, folder: pathlib.Path) -> None:
+    target = _inside(folder, str(file["path"]))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if file["kind"] == "folder":
+        target.mkdir(exist_ok=True)
+    elif file["kind"] == "link":
+        _make_link(folder, target, str(file["link"]))
+    else:
+        _download(web, file, target)
 
 
 def _make_link(folder: pathlib.Path, target: pathlib.Path, to: str) -> None:
@@ -116,11 +119,7 @@ def _download(web: Web, file: Json, target: pathlib.Path) -> None:
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".rpicluster-part-",
                                      delete=False) as part:
         try:
-            def begin() -> None:
-                part.seek(0)
-                part.truncate()
-
-            web.download(str(file["href"]), part.write, begin)
+            web.download(str(file["href"]), part)
             part.flush()
             os.chmod(part.name, int(file["mode"]) & 0o777)
             os.replace(part.name, target)
