@@ -44,9 +44,7 @@ def scan_files(paths: typing.Sequence[Path],
     found = []
     for path in paths:
         source = pathlib.Path(folder or ".", path)
-        relative = os.path.normpath(os.fspath(path))
-        if os.path.isabs(relative) or relative.split(os.sep)[0] == "..":
-            relative = source.resolve().name
+        relative = _place_of(path, source)
         if not source.is_dir():
             found.append(_scan_file(source, relative))
             continue
@@ -58,6 +56,19 @@ def scan_files(paths: typing.Sequence[Path],
                 place = pathlib.PurePath(relative, name.relative_to(source))
                 found.append(_scan_file(name, place.as_posix()))
     return found
+
+
+def _place_of(path: Path, source: pathlib.Path) -> str:
+    """Where what is named so lands in the work folder of the tasks."""
+    place = os.path.normpath(os.fspath(path))
+    if not os.path.isabs(place) and place.split(os.sep)[0] != "..":
+        return place
+    name = os.path.basename(place)
+    if name == "..":  # which says nothing about it
+        name = source.resolve().name
+    if not name:
+        raise ClusterError(f"{path} has no name of its own: name files or folders in it")
+    return name
 
 
 def _scan_file(source: pathlib.Path, path: str) -> TravellingFile:

@@ -324,6 +324,21 @@ class Checks(unittest.TestCase):
             server.shutdown()
         self.assertEqual(asked, ["GET"])
 
+    def test_names_of_what_travels(self):
+        with tempfile.TemporaryDirectory() as place:
+            folder = pathlib.Path(place, "project")
+            folder.mkdir()
+            (folder / "real.json").write_text("{}", encoding="utf-8")
+            (folder / "config.json").symlink_to("real.json")
+            for path, name in (("real.json", "real.json"), ("config.json", "config.json"),
+                               (folder / "config.json", "config.json"),
+                               ("../project/config.json", "config.json"),
+                               ("../project/..", f"{pathlib.Path(place).name}/project/real.json")):
+                found = [file.path for file in files.scan_files([path], folder)]
+                self.assertIn(name, found, path)
+            with self.assertRaisesRegex(rpicluster.ClusterError, "no name of its own"):
+                files.scan_files(["/"], None)
+
     def test_a_file_is_named_by_what_is_in_it(self):
         self.assertEqual(files.scan_text(b"abc").name, hashlib.sha256(b"abc").hexdigest())
 
