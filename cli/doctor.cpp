@@ -177,7 +177,7 @@ class Doctor {
                                   : result.finding == Finding::warning ? Colour::warning
                                                                        : Colour::bad;
             if (result.finding == Finding::problem) ++problems;
-            if (invocation_.format == Format::json || invocation_.format == Format::jsonl)
+            if (invocation_.machine_readable())
                 findings.push_back(
                     {{"finding", word}, {"subject", result.subject}, {"text", result.text}});
             else
@@ -185,7 +185,7 @@ class Doctor {
                             std::string(8 - std::string(word).size(), ' ').c_str(),
                             result.subject.c_str(), result.text.c_str());
         }
-        if (invocation_.format == Format::json || invocation_.format == Format::jsonl) {
+        if (invocation_.machine_readable()) {
             json::object value;
             value["problems"] = problems;
             value["findings"] = std::move(findings);

@@ -15,17 +15,13 @@ namespace rpic {
 
 namespace {
 
-bool is_json(const Invocation& invocation) {
-    return invocation.format == Format::json || invocation.format == Format::jsonl;
-}
-
 int show_join_key(const Invocation& invocation, Arguments arguments) {
     GetJoinKey request;
     request.rotate = arguments.take_toggle("--rotate");
     arguments.finish();
     Client client(find_credentials(invocation.settings));
     const auto answer = client.ask<JoinKey>(request);
-    if (is_json(invocation)) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["join_key"] = answer.join_key;
         print_json(std::move(value));
@@ -58,7 +54,7 @@ int create_token(const Invocation& invocation, Arguments arguments) {
     }
     Client client(find_credentials(invocation.settings));
     const auto answer = client.ask<TokenCreated>(request);
-    if (is_json(invocation)) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["token"] = answer.token;
         value["name"] = answer.name;
@@ -104,7 +100,7 @@ int revoke_token(const Invocation& invocation, Arguments arguments) {
     arguments.finish();
     Client client(find_credentials(invocation.settings));
     client.ask<Done>(request);
-    if (is_json(invocation)) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["revoked"] = request.name;
         print_json(std::move(value));
@@ -162,7 +158,7 @@ int verb_login(const Invocation& invocation) {
     client.ask<Status>(GetStatus{});
     store_login(state_dir(invocation.settings.text("state-dir")), *master, credentials.key);
     const auto address = format_host_port(master->host, master->port);
-    if (is_json(invocation)) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["master"] = address;
         print_json(std::move(value));
