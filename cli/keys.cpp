@@ -1,8 +1,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
@@ -110,22 +112,50 @@ int revoke_token(const Invocation& invocation, Arguments arguments) {
     return exit_code::ok;
 }
 
+termios terminal_before{};  // of HiddenTyping, where a signal handler finds it
+
+/// Ctrl-C and its like: not every shell makes the terminal show again what is typed.
+void show_typing_and_end(int signal) {
+    ::tcsetattr(0, TCSANOW, &terminal_before);
+    ::raise(signal);  // SA_RESETHAND: this one ends us
+}
+
+/// While it lives the terminal does not show what is typed. Afterwards it does, also if a signal
+/// has ended this process.
+class HiddenTyping {
+  public:
+    HiddenTyping() {
+        ::tcgetattr(0, &terminal_before);
+        struct sigaction action {};
+        action.sa_handler = &show_typing_and_end;
+        action.sa_flags = SA_RESETHAND;
+        for (const int signal : ending_) ::sigaction(signal, &action, nullptr);
+        termios hidden = terminal_before;
+        hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        hidden.c_cc[VSUSP] = _POSIX_VDISABLE;  // Ctrl-Z would leave it hidden, too
+        ::tcsetattr(0, TCSANOW, &hidden);
+    }
+    ~HiddenTyping() {
+        ::tcsetattr(0, TCSANOW, &terminal_before);
+        for (const int signal : ending_) std::signal(signal, SIG_DFL);
+    }
+    HiddenTyping(const HiddenTyping&) = delete;
+    HiddenTyping& operator=(const HiddenTyping&) = delete;
+
+  private:
+    static constexpr int ending_[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+};
+
 /// A line of stdin; a person who types it does not see it.
 std::string read_secret_line() {
-    termios shown{};
-    const bool terminal = ::isatty(0) == 1 && ::tcgetattr(0, &shown) == 0;
-    if (terminal) {
+    std::optional<HiddenTyping> hidden;
+    if (::isatty(0) == 1) {
+        hidden.emplace();
         std::fprintf(stderr, "Token: ");
-        termios hidden = shown;
-        hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-        ::tcsetattr(0, TCSANOW, &hidden);
     }
     std::string line;
     std::getline(std::cin, line);
-    if (terminal) {
-        ::tcsetattr(0, TCSANOW, &shown);
-        std::fprintf(stderr, "\n");
-    }
+    if (hidden) std::fprintf(stderr, "\n");
     return line;
 }
 
