@@ -17,7 +17,7 @@ bool may_have_output(const TaskView& task) {
     return task.output_bytes > 0 || task.state == "running";
 }
 
-/// One connection's time of watching. True: all have ended.
+/// One connection's time of watching. True: all have ended, or what was seen is enough.
 bool watch_once(Client& client, const std::string& jobs, const JobWatcher& watcher) {
     WatchJobs request;
     request.jobs = jobs;
@@ -39,6 +39,7 @@ bool watch_once(Client& client, const std::string& jobs, const JobWatcher& watch
         for (auto& job : page.jobs) picture.push_back(std::move(job));
         if (page.more) continue;
         watcher.on_change(picture);
+        if (watcher.enough()) return true;
         picture.clear();
     }
     return false;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import pty
 import re
 import select
@@ -143,6 +144,21 @@ class Looking(SystemTest):
         go.touch()
         out, _ = process.communicate(timeout=20)
         self.assertEqual((process.returncode, out), (0, b"last\n"))
+
+    def test_logs_follow_some_tasks(self):
+        """Until these have ended, whatever the others do."""
+        go = self.cluster.folder / "go"
+        job = self.cluster.submit("--array", "1-5", "--cpus", "0.1", "--", "sh", "-c",
+                                  f"echo $RPIC_TASK; while [ ! -e {go}-$RPIC_TASK ]; do "
+                                  "sleep 0.1; done; echo end $RPIC_TASK")
+        process = self.cluster.started_cli("logs", "-f", f"{job}.1-2")
+        for task in (4, 1, 2):
+            pathlib.Path(f"{go}-{task}").touch()
+            wait_for(lambda: self.cluster.task(job, task)["state"] == "done", 20, "it has ended")
+        out, _ = process.communicate(timeout=20)
+        self.assertEqual((process.returncode, out), (0, b"1\nend 1\n2\nend 2\n"))
+        self.assertEqual(self.cluster.job(job)["state"], "running")
+        self.cluster.cli_ok("cancel", job)
 
     def test_events(self):
         job = self.cluster.submit("--", "false")
