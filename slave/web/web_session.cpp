@@ -165,12 +165,17 @@ std::optional<Answer> WebSession::judge_hosts() {
         return error_answer(400, request_.path, "a request names exactly one valid Host");
     }
     ++shared_.counters.foreign_hosts;
+    const auto port = std::to_string(shared_.host_rule.port);
     log_peer(Severity::warning, "web-host", peer_text(),
              "asked for the host \"" + printable(request_.hosts.front(), limits::log_text_chars) +
-                 "\", which is not this one; [webserver] allowed_hosts would let it in");
+                 "\", which is not this one; those of [webserver] allowed_hosts are let in, with "
+                 "the port " +
+                 port + " or none");
     return error_answer(421, request_.path,
-                        "this server does not answer to that host name: use its address, or add "
-                        "the name to allowed_hosts of [webserver] in its configuration");
+                        "this server does not answer to that host: ask for its own address, or "
+                        "for a name or address in allowed_hosts of [webserver] in its "
+                        "configuration, with the port " +
+                            port + " or none");
 }
 
 Answer WebSession::redirect_to_https() const {

@@ -175,7 +175,10 @@ TEST_CASE("what is refused", "[web]") {
         CHECK(web.get("/%2e%2e/etc/passwd").status == 404);
     }
     SECTION("foreign and missing hosts") {
-        CHECK(web.send("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").status == 421);
+        const HttpReply foreign = web.send("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+        CHECK(foreign.status == 421);
+        CHECK(foreign.body.find("the port " + std::to_string(web.server->port())) !=
+              std::string::npos);
         CHECK(web.send("GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n").status ==
               421);
         CHECK(web.server->counters().foreign_hosts == 2);
