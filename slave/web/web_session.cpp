@@ -229,7 +229,7 @@ awaitable<Answer> WebSession::route() {
 awaitable<void> WebSession::identify_caller() {
     expect_within(shared_.times.request, "the master did not say whether its token is good");
     const WebServices services = shared_.services();
-    caller_ = co_await identify(services, request_, address(), trusted_);
+    caller_ = co_await identify(services, request_, address(), trusts_sender());
     admitted_ = admitted_ || !caller_.token.empty();
 }
 
@@ -292,7 +292,7 @@ awaitable<Answer> WebSession::call(const Routed& routed) {
     const auto query = parse_query(request_.query);
     if (!query) throw ProblemError(400, "the query of the request is not percent-encoded UTF-8");
     const auto services = shared_.services();
-    Exchange exchange(request_, caller_, trusted_, services, *this);
+    Exchange exchange(request_, caller_, trusts_sender(), services, *this);
     exchange.path = routed.parameters;
     exchange.query = *query;
     expect_within(shared_.times.request + limits::request_time, "its answer took too long");

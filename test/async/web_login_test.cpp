@@ -148,6 +148,24 @@ TEST_CASE("what changes something needs a token, the role and a sign of intent",
     CHECK(code_of(post(web, "/api/v1/jobs", job, submit + own)) == "unavailable");
 }
 
+TEST_CASE("who comes through a proxy on this machine needs a token", "[web]") {
+    Fixture web;
+    for (const std::string field : {"X-Forwarded-For: 1.2.3.4\r\n", "Forwarded: for=1.2.3.4\r\n",
+                                    "X-Real-IP: 1.2.3.4\r\n", "via: 1.1 proxy\r\n"}) {
+        CAPTURE(field);
+        CHECK(code_of(web.get("/api/v1/nodes", field)) == "unauthorized");
+        CHECK(web.get("/", field).status == 401);
+        CHECK(json::parse(web.get("/api/v1/whoami", field).body).at("role").is_null());
+        CHECK(web.get("/api/v1/nodes", field + submit).status == 200);
+        const auto session = log_in(web, "viewer-token");
+        CHECK(web.get("/api/v1/nodes", field + session.cookie).status == 200);
+    }
+    // It speaks for others in the same connection, or not.
+    const auto client = web.connect();
+    CHECK(web.ask(*client, "/api/v1/nodes", "X-Forwarded-For: 1.2.3.4\r\n").status == 401);
+    CHECK(web.ask(*client, "/api/v1/nodes").status == 200);
+}
+
 TEST_CASE("bodies that are refused", "[web]") {
     Fixture web;
     const auto send = [&](const std::string& fields) {
