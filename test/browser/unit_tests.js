@@ -3,6 +3,7 @@
 import { Attempts } from "../../web/src/attempts.js";
 import { bytes, commandLine, duration, span, taskCounts } from "../../web/src/format.js";
 import { qrCode } from "../../web/src/qr.js";
+import { events, onEvent } from "../../web/src/store.js";
 
 function same(found, wanted) {
   const [a, b] = [JSON.stringify(found), JSON.stringify(wanted)];
@@ -11,6 +12,9 @@ function same(found, wanted) {
 
 const run = (task, started, ended, more = {}) => ({ job: "1", task, attempt: 1, node: "pi1",
   state: ended == null ? "running" : "done", started, ended, ...more });
+
+const state = (more = {}) => ({ clock: 100, verdict: {}, nodes: [], jobs: [], tasks: [],
+  events: [], skipped: 0, ...more });
 
 export const tests = {
   "runs that overlap have rows of their own, and rows are used again"() {
@@ -50,6 +54,18 @@ export const tests = {
     same(attempts.of(() => true).map((one) => one.task), [2, 3]);
     for (let task = 0; task < 40_010; ++task) attempts.put(run(task, 2000, 2001, { job: "2" }));
     same(attempts.all.size, 40_000);
+  },
+
+  "what a state and an event behind it both tell is shown once"() {
+    const tell = (...ids) => ({ clock: 100, events: ids.map((id) => ({ id })) });
+    onEvent("state", state({ events: tell(3, 4).events }));
+    onEvent("events", tell(4, 5));
+    onEvent("events", tell(6));
+    same(events.value.map(({ id }) => id), [3, 4, 5, 6]);
+    // A master that was restored counts anew.
+    onEvent("state", state());
+    onEvent("events", tell(1));
+    same(events.value.map(({ id }) => id), [1]);
   },
 
   "numbers are told in words"() {

@@ -129,7 +129,10 @@ const take = {
     skipped.value = event.skipped;
   },
   events(event) {
-    events.value = [...events.value, ...event.events].slice(-eventsKept);
+    // A state tells at once what the stream is about to tell: it is not shown twice.
+    const last = events.value.at(-1)?.id ?? 0;
+    const news = event.events.filter(({ id }) => id > last);
+    events.value = [...events.value, ...news].slice(-eventsKept);
   },
   master(event) {
     cluster.value = event;
