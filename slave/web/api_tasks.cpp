@@ -259,7 +259,6 @@ awaitable<Answer> follow_log(Exchange& exchange) {
     }
     Answer answer;
     answer.sent = true;
-    answer.close = true;
     co_return answer;
 }
 

@@ -60,7 +60,9 @@ awaitable<bool> WebSession::begin(Answer head) {
     head.chunked = head.chunked && !request_.old_http;
     answer_chunked_ = head.chunked;
     begun_ = true;
-    const std::string bytes = answer_header(head, keeps_alive(head));
+    // What is announced here holds when the answer has ended.
+    request_.keep_alive = keeps_alive(head);
+    const std::string bytes = answer_header(head, request_.keep_alive);
     co_await send_bytes(bytes);
     co_return request_.method != "HEAD";
 }

@@ -365,6 +365,17 @@ class Streams(ApiTest):
             again = self.stream(path, Last_Event_ID=nonsense)
             wait_for(lambda: again.ended, 10, "it ends")
 
+    def test_a_log_for_http_1_0_ends_with_the_connection(self):
+        """Such as nginx and old programs speak: without a length only the end can tell the end."""
+        job = self.submit(command=["echo", "hello"])
+        self.ended(job)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as peer:
+            peer.sendall(f"GET /api/v1/jobs/{job}/tasks/0/log HTTP/1.0\r\nHost: localhost\r\n"
+                         "Connection: keep-alive\r\n\r\n".encode())
+            head, _, body = b"".join(iter(lambda: peer.recv(4096), b"")).partition(b"\r\n\r\n")
+        self.assertIn(b"\r\nConnection: close", head)
+        self.assertEqual(body, b"hello\n")
+
     @time_limit(120)
     def test_who_does_not_read_is_dropped(self):
         # One that opens the stream and never reads; the cluster is busy enough to fill its buffers.
