@@ -3,7 +3,7 @@
 import { Attempts } from "../../web/src/attempts.js";
 import { bytes, commandLine, duration, span, taskCounts } from "../../web/src/format.js";
 import { qrCode } from "../../web/src/qr.js";
-import { events, onEvent } from "../../web/src/store.js";
+import { clock, events, onEvent } from "../../web/src/store.js";
 
 function same(found, wanted) {
   const [a, b] = [JSON.stringify(found), JSON.stringify(wanted)];
@@ -66,6 +66,23 @@ export const tests = {
     onEvent("state", state());
     onEvent("events", tell(1));
     same(events.value.map(({ id }) => id), [1]);
+  },
+
+  "the webserver's clock is followed where the own one runs faster"() {
+    const own = performance.now;
+    let now = 0;
+    try {
+      performance.now = () => now * 1000;
+      onEvent("state", state({ clock: 500 }));
+      // It loses 0.1 ms in each second; every third event is late by 300 ms.
+      for (now = 15; now <= 86_400; now += 15)
+        onEvent("alive", { clock: 500 + now * 0.9999 - (now % 45 === 0 ? 0.3 : 0) });
+      now -= 15;
+      const error = clock() - (500 + now * 0.9999);
+      same(Math.abs(error) < 0.05, true);
+    } finally {
+      performance.now = own;
+    }
   },
 
   "numbers are told in words"() {
