@@ -3,7 +3,7 @@
 import { Attempts } from "../../web/src/attempts.js";
 import { bytes, commandLine, duration, span, taskCounts } from "../../web/src/format.js";
 import { qrCode } from "../../web/src/qr.js";
-import { clock, events, onEvent } from "../../web/src/store.js";
+import { clock, events, onEvent, withOlder } from "../../web/src/store.js";
 
 function same(found, wanted) {
   const [a, b] = [JSON.stringify(found), JSON.stringify(wanted)];
@@ -66,6 +66,16 @@ export const tests = {
     onEvent("state", state());
     onEvent("events", tell(1));
     same(events.value.map(({ id }) => id), [1]);
+  },
+
+  "older jobs follow the newest without a gap"() {
+    const jobs = (...ids) => ids.map((id) => ({ id: String(id) }));
+    const shown = withOlder(jobs(12, 11, 10), jobs(10, 9, 8));
+    same(shown, jobs(12, 11, 10, 9, 8));
+    // Two new ones have pushed two out of the newest; one that is gone there is gone.
+    same(withOlder(jobs(14, 13, 12), shown), jobs(14, 13, 12, 11, 10, 9, 8));
+    same(withOlder(jobs(14, 12, 10), shown), jobs(14, 12, 10, 9, 8));
+    same(withOlder([], shown), []);
   },
 
   "the webserver's clock is followed where the own one runs faster"() {

@@ -104,6 +104,12 @@ function merge(list, { changed, gone }) {
 
 const newestFirst = (a, b) => Number(b.id) - Number(a.id);
 
+// The newest jobs, and behind them what is known of older ones.
+export function withOlder(newest, known) {
+  const last = Number(newest.at(-1)?.id ?? 0);
+  return [...newest, ...known.filter(({ id }) => Number(id) < last)];
+}
+
 const take = {
   state(state) {
     const restarted = offset == null || Math.abs(state.clock - clock()) > 5;
