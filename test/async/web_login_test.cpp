@@ -1,5 +1,6 @@
 #include <boost/json.hpp>
 
+#include "slave/web/waiting.hpp"
 #include "test/async/web_client.hpp"
 
 /// Logins, and what a request may do, without a master.
@@ -202,6 +203,31 @@ TEST_CASE("queries that are refused", "[web]") {
     CHECK(code_of(web.get("/api/v1/nodes/nobody")) == "not_found");
     CHECK(code_of(web.get("/api/v1/jobs")) == "unavailable");
     CHECK(web.get("/api/v1/nodes?unknown=1").status == 200);
+}
+
+TEST_CASE("what has changed since it was seen is not waited for", "[web]") {
+    asio::io_context io;
+    ClusterView view(io.get_executor());
+    const auto seen = view.version_of(ClusterView::Part::jobs);
+    bool woken = false;
+    const auto wait = [&](std::uint64_t version) {
+        woken = false;
+        asio::co_spawn(io, wait_for_change(view, ClusterView::Part::jobs, version, 1h),
+                       [&](std::exception_ptr) { woken = true; });
+        io.restart();
+        io.poll();
+    };
+    // As while the master is asked: between the look at the version and the wait.
+    view.put_job(JobView());
+    view.touch();
+    wait(seen);
+    CHECK(woken);
+    wait(view.version_of(ClusterView::Part::jobs));
+    CHECK_FALSE(woken);
+    view.put_job(JobView());
+    view.touch();
+    io.poll();
+    CHECK(woken);
 }
 
 TEST_CASE("an answer that waits for news", "[web]") {
