@@ -2,7 +2,6 @@
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
 #include <map>
-#include <set>
 
 #include "common/limits.hpp"
 #include "slave/influx_writer.hpp"
@@ -47,7 +46,7 @@ const json::value& open_api() {
     return document;
 }
 
-/// METHOD PATH -> role, kind of body and names of the query's parameters.
+/// METHOD PATH -> role and kind of body.
 std::map<std::string, std::string> documented() {
     std::map<std::string, std::string> found;
     for (const auto& path : open_api().at("paths").as_object())
@@ -63,15 +62,6 @@ std::map<std::string, std::string> documented() {
                 text += json_kind ? "json" : "bytes";
                 if (!body->at("required").as_bool()) text += "?";
             }
-            std::set<std::string> names;
-            if (const auto* parameters = told.if_contains("parameters"))
-                for (const auto& each : parameters->as_array()) {
-                    const auto parameter = resolve(open_api(), each);
-                    if (parameter.at("in") == "query")
-                        names.emplace(parameter.at("name").as_string());
-                }
-            text += " query=";
-            for (const auto& name : names) text += name + ",";
             found[method + ' ' + std::string(path.key())] = text;
         }
     return found;
@@ -81,12 +71,8 @@ std::map<std::string, std::string> routed() {
     std::map<std::string, std::string> found;
     const char* kinds[] = {"", "json?", "json", "bytes"};
     for (const auto& route : routes()) {
-        std::string text =
-            std::string(route.role) + " body=" + kinds[static_cast<int>(route.body)] + " query=";
-        std::set<std::string> names;
-        for (const auto& name : split(route.query, ',')) names.insert(name);
-        for (const auto& name : names) text += name + ",";
-        found[std::string(route.method) + ' ' + route.path] = text;
+        found[std::string(route.method) + ' ' + route.path] =
+            std::string(route.role) + " body=" + kinds[static_cast<int>(route.body)];
     }
     return found;
 }
