@@ -97,7 +97,8 @@ awaitable<void> WebSession::serve() {
         Answer reply;
         bool whole = false;
         try {
-            whole = co_await read_request();
+            co_await read_request();
+            whole = true;
         } catch (const BadRequestError& error) {
             ++shared_.counters.bad_requests;
             // Nobody knows what it was about: programs understand this form.
@@ -127,8 +128,8 @@ awaitable<void> WebSession::choose_encryption() {
     co_await stream_.start_tls(*shared_.tls);
 }
 
-/// False never: it ends by throwing when there is no further request.
-awaitable<bool> WebSession::read_request() {
+/// Ends by throwing when there is no further request.
+awaitable<void> WebSession::read_request() {
     bool begun = !input_.empty();
     // A stranger may not keep a connection for long without having shown a token.
     const Duration idle = trusted_ || admitted_ ? shared_.times.idle : shared_.times.request;
@@ -152,7 +153,6 @@ awaitable<bool> WebSession::read_request() {
     caller_ = {};
     body_left_ = request_.content_length.value_or(0);
     begun_ = false;
-    co_return true;
 }
 
 std::optional<Answer> WebSession::judge_hosts() {

@@ -64,7 +64,7 @@ class WebSession final : private Wire {
   private:
     boost::asio::awaitable<void> serve();
     boost::asio::awaitable<void> choose_encryption();
-    boost::asio::awaitable<bool> read_request();
+    boost::asio::awaitable<void> read_request();
     boost::asio::awaitable<Answer> answer();
     boost::asio::awaitable<Answer> route();
     boost::asio::awaitable<Answer> call(const Routed& routed);
