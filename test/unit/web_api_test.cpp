@@ -253,6 +253,43 @@ TEST_CASE("output becomes UTF-8, wherever it was cut", "[web]") {
     CHECK(text.feed(OutputStream::out, "x") == "x");
 }
 
+TEST_CASE("reading goes on wherever it was left", "[web]") {
+    std::string records;
+    append_output(records, OutputStream::out, "hello");
+    append_output(records, OutputStream::err, "oh");
+    append_output(records, OutputStream::out, "end");
+    Output answer;
+    answer.attempt = 2;
+    for (std::size_t cut = 1; cut < records.size(); ++cut) {
+        CAPTURE(cut);
+        std::string seen;
+        const auto sink = [&](OutputStream stream, std::string_view bytes) {
+            for (const char c : bytes) seen += stream == OutputStream::err ? '2' : c;
+        };
+        TaskOutput first(7, 3);
+        answer.offset = 0;
+        first.take(answer, std::string_view(records).substr(0, cut), sink);
+        const auto place = place_in(event_id(first.place())).value_or(OutputPlace());
+        TaskOutput second(7, 3);
+        second.resume(place);
+        answer.offset = second.request(true).offset;
+        CHECK(answer.offset <= static_cast<std::int64_t>(cut));
+        second.take(answer,
+                    std::string_view(records).substr(static_cast<std::size_t>(answer.offset)),
+                    sink);
+        CHECK(seen == "hello22end");
+    }
+}
+
+TEST_CASE("what is no place in a log", "[web]") {
+    CHECK(event_id(OutputPlace()).empty());
+    for (const char* bad : {"", "1", "x", "1-", "0-5", "1-0", "1-2-3", "1-2-4-5", "1-2-0-5",
+                            "1-2-1-0", "1-2-1-99999999999", "1-2-1-5-6", "1-2x"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(place_in(bad));
+    }
+}
+
 TEST_CASE("the verdict is one line about what matters most", "[web]") {
     boost::asio::io_context io;
     ClusterView view(io.get_executor());
