@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "cli/gather.hpp"
-#include "cli/items.hpp"
 #include "cli/job_json.hpp"
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"

@@ -106,7 +106,7 @@ const std::vector<Setting> table = {
     {Program::slave, "webserver", "webserver_port", "web-port", Kind::port, false, "8123", "PORT",
      "port of the web page (role webserver)"},
     {Program::slave, "webserver", "allowed_hosts", "", Kind::text, true, "", "HOST,...",
-     "further host names under which the web page may be asked for"},
+     "further names and addresses under which the web page may be asked for"},
     {Program::slave, "webserver", "influxdb_url", "", Kind::text, false, "", "URL",
      "where InfluxDB takes measurements"},
     {Program::slave, "webserver", "influxdb_token_file", "", Kind::text, false, "", "F",
