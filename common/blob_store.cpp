@@ -291,18 +291,23 @@ BlobStore::Piece BlobStore::get_chunk(const std::string& blob, std::int64_t offs
     return piece;
 }
 
-Descriptor BlobStore::open(const std::string& blob) {
+Descriptor BlobStore::open_stored(const std::string& blob) {
     check_name(blob);
     prepare();
     Descriptor file(::open(path_of(blob).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!file && errno == ENOENT) throw unknown(blob);
     if (!file) fail_file("read", path_of(blob).native());
+    return file;
+}
+
+Descriptor BlobStore::open(const std::string& blob) {
+    auto file = open_stored(blob);
     note_use(blob);
     return file;
 }
 
-std::string BlobStore::read(const std::string& blob, std::size_t max_bytes) {
-    const auto file = open(blob);
+std::string BlobStore::read(const std::string& blob, std::size_t max_bytes, Use use) {
+    const auto file = use == Use::noted ? open(blob) : open_stored(blob);
     const auto size = stored_size(blob);
     if (size > static_cast<std::int64_t>(max_bytes))
         throw FileError("bad_request", blob + " is larger than " +

@@ -53,8 +53,10 @@ class BlobStore {
 
     /// A complete blob for reading. Throws FileError `not_found`.
     Descriptor open(const std::string& blob);
-    /// All of it, if it is at most `max_bytes`; else throws FileError `bad_request`.
-    std::string read(const std::string& blob, std::size_t max_bytes);
+    enum class Use { noted, unnoted };
+    /// All of it, if it is at most `max_bytes`; else throws FileError `bad_request`. Who only looks
+    /// after the store is no use of the blob: it leaves it unnoted.
+    std::string read(const std::string& blob, std::size_t max_bytes, Use use = Use::noted);
     /// Where a complete blob lies, for programs that are given a file name.
     std::filesystem::path path_of(const std::string& blob) const;
 
@@ -126,6 +128,7 @@ class BlobStore {
     std::filesystem::path incoming(const std::string& name) const;
     std::filesystem::path next_copy();
     std::int64_t stored_size(const std::string& blob);
+    Descriptor open_stored(const std::string& blob);
     Partials::iterator find_partial(const std::string& blob, std::int64_t size);
     Partials::iterator start_partial(const std::string& blob, std::int64_t size, bool anew,
                                      std::int64_t keep_free_bytes);

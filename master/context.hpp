@@ -40,7 +40,8 @@ struct Context {
 
     MasterOptions options;
     Instant started = Clock::now();
-    BlobStore blobs;  // on the file thread alone
+    BlobStore blobs;       // on the file thread alone, as the next one
+    FileLists file_lists;  // that jobs name
     FileThread files;
     Store store;
     Counters counters;
@@ -97,5 +98,10 @@ void feed_watchers(Context& context, Instant now);
 
 /// Forgets what is too old or too much, now and then, as long as the master lives.
 asio::awaitable<void> keep_house(Context& context);
+
+/// Its look at files. What a job names, itself or in a list of files, stays while all of that is
+/// not too much; then the oldest ended jobs go, and their files with them the next time. Whether
+/// others were unused for too long is looked at only if `by_age`: that takes a look at all jobs.
+asio::awaitable<void> forget_blobs(Context& context, bool by_age);
 
 }  // namespace rpic

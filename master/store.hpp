@@ -81,7 +81,7 @@ class Store {
     /// All ended jobs, for jobs_to_drop().
     asio::awaitable<std::vector<EndedJob>> ended_jobs();
 
-    /// The blobs that jobs and their results name (those inside manifests are not looked for).
+    /// The blobs that jobs and their results name (what their lists of files name is not looked for).
     asio::awaitable<BlobsOfJobs> blobs_in_use();
 
     /// Writes all there is into one file (a tar archive of mode 0600: it holds the keys), bit by

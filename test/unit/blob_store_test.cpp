@@ -227,6 +227,12 @@ TEST_CASE("the use of a blob is noted, but at most once an hour", "[blobs]") {
     age(store, blob, -4000);
     store.has(blob);
     CHECK(used_at() <= wall_seconds());
+    age(store, blob, 4000);
+    const auto aged = used_at();
+    CHECK(store.read(blob, 10, BlobStore::Use::unnoted) == "hello");
+    CHECK(used_at() == aged);
+    CHECK(store.read(blob, 10) == "hello");
+    CHECK(used_at() > aged);
 }
 
 TEST_CASE("a file of this machine becomes a blob in steps", "[blobs]") {
