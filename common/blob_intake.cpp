@@ -21,11 +21,12 @@ std::string BlobStore::put_bytes(std::string_view bytes) {
     const auto path = next_copy();
     const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!file) fail_file("write", path.native());
+    partial_bytes_ += size;
     try {
         write_at(file, 0, bytes, path.native());
-        adopt(file, path, blob, 0);
-        bytes_ += size;
+        adopt(file, path, blob, size);
     } catch (const FileError&) {
+        partial_bytes_ -= size;
         ::unlink(path.c_str());
         throw;
     }
@@ -63,7 +64,7 @@ BlobStore::Intake::Intake(Intake&& other) noexcept
 BlobStore::Intake::~Intake() {
     if (!target_ || !blob_.empty()) return;
     ::unlink(path_.c_str());
-    store_.bytes_ -= size_;
+    store_.partial_bytes_ -= size_;
 }
 
 bool BlobStore::Intake::step() {
@@ -74,7 +75,7 @@ bool BlobStore::Intake::step() {
         const auto bytes = read_at(from, size_, file_read_bytes, path_.native());
         const auto count = static_cast<std::int64_t>(bytes.size());
         if (!shared_) write_at(target_, size_, bytes, path_.native());
-        store_.bytes_ += count;
+        store_.partial_bytes_ += count;
         hash_.update(bytes);
         size_ += count;
         if (bytes.size() == file_read_bytes) continue;

@@ -65,6 +65,7 @@ void BlobStore::prepare() {
     make_folder(folder_);
     make_folder(folder_ / "incoming");
     std::int64_t bytes = 0;
+    std::int64_t partial_bytes = 0;
     for (const auto& info : list()) bytes += info.size;
     std::filesystem::directory_iterator files(folder_ / "incoming", error);
     for (const auto& file : files) {
@@ -74,9 +75,10 @@ void BlobStore::prepare() {
         if (half_copied || age_seconds(status) > std::chrono::seconds(limits::partial_kept).count())
             ::unlink(file.path().c_str());
         else
-            bytes += status.st_size;
+            partial_bytes += status.st_size;
     }
     bytes_ = bytes;
+    partial_bytes_ = partial_bytes;
     prepared_ = true;
 }
 
@@ -144,14 +146,9 @@ BlobStore::Partials::iterator BlobStore::find_partial(const std::string& blob, s
 
 BlobStore::Partials::iterator BlobStore::start_partial(const std::string& blob, std::int64_t size,
                                                        bool anew, std::int64_t keep_free_bytes) {
-    const auto same = std::find_if(partials_.begin(), partials_.end(),
-                                   [&](const Partial& partial) { return partial.blob == blob; });
-    if (same != partials_.end()) drop_partial(same);
     const auto path = incoming(blob);
     if (anew) {
-        struct stat status {};
-        if (::lstat(path.c_str(), &status) == 0 && ::unlink(path.c_str()) == 0)
-            bytes_ -= status.st_size;
+        drop_incoming(blob);
         need_space(size, keep_free_bytes);
     }
     Partial partial;
@@ -181,13 +178,24 @@ void BlobStore::read_again(Partial& partial) {
         partial.received += static_cast<std::int64_t>(bytes.size());
     }
     if (::ftruncate(partial.file.get(), partial.received) != 0) fail_file("write", path.native());
-    bytes_ -= status.st_size - partial.received;
+    partial_bytes_ -= status.st_size - partial.received;
 }
 
 void BlobStore::drop_partial(Partials::iterator partial) {
-    bytes_ -= partial->received;
+    partial_bytes_ -= partial->received;
     ::unlink(incoming(partial->blob).c_str());
     partials_.erase(partial);
+}
+
+/// What there is so far of a blob, if anything, whether it is open or not.
+void BlobStore::drop_incoming(const std::string& blob) {
+    const auto open = std::find_if(partials_.begin(), partials_.end(),
+                                   [&](const Partial& partial) { return partial.blob == blob; });
+    if (open != partials_.end()) return drop_partial(open);
+    const auto path = incoming(blob);
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) == 0 && ::unlink(path.c_str()) == 0)
+        partial_bytes_ -= status.st_size;
 }
 
 std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, std::int64_t offset,
@@ -216,7 +224,7 @@ std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, st
     write_at(partial->file, offset, bytes, incoming(blob).native());
     partial->hash.update(bytes);
     partial->received += count;
-    bytes_ += count;
+    partial_bytes_ += count;
     // Written to the disk while it comes, so that the end need not wait for all of it.
     const auto step = static_cast<std::int64_t>(limits::file_step_bytes);
     if (partial->received / step != offset / step)
@@ -248,13 +256,13 @@ void BlobStore::finish(Partials::iterator partial) {
     partials_.erase(partial);
 }
 
-/// Makes a whole file a blob: on the disk first, then under its name.
+/// Makes a whole file, which counted as partial, a blob: on the disk first, then under its name.
 void BlobStore::adopt(const Descriptor& file, const std::filesystem::path& path,
                       const std::string& blob, std::int64_t size) {
     const auto target = path_of(blob);
     if (stored_size(blob) >= 0) {
         ::unlink(path.c_str());
-        bytes_ -= size;
+        partial_bytes_ -= size;
         return note_use(blob);
     }
     if (::fchmod(file.get(), 0400) != 0 || ::fsync(file.get()) != 0)
@@ -265,6 +273,8 @@ void BlobStore::adopt(const Descriptor& file, const std::filesystem::path& path,
     if (::rename(path.c_str(), target.c_str()) != 0) fail_file("write", target.native());
     sync_folder(parent);
     if (made) sync_folder(folder_);
+    partial_bytes_ -= size;
+    bytes_ += size;
 }
 
 // --------------------------------------------------------------------------- reading and keeping
@@ -355,6 +365,7 @@ void BlobStore::hold(const std::string& blob, Instant now) {
 std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string>& pinned,
                               Instant now, Duration unused) {
     prepare();
+    evict_partial(max_bytes);
     std::erase_if(
         held_, [&](const auto& held) { return held.second <= now || pinned.contains(held.first); });
     if (bytes_ <= max_bytes && unused == Duration::max()) return bytes_;
@@ -371,11 +382,51 @@ std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string
     return bytes_;
 }
 
-std::int64_t BlobStore::bytes() {
-    // Whoever only asks writes nothing.
-    if (!prepared_ && ::access(folder_.c_str(), F_OK) != 0) return 0;
+void BlobStore::evict_partial(std::int64_t max_bytes) {
+    if (!is_there()) return;
+    struct Found {
+        std::int64_t age = 0;
+        std::int64_t size = 0;
+        std::string blob;
+    };
+    std::vector<Found> found;
+    std::int64_t sum = 0;
+    std::error_code error;
+    for (const auto& file : std::filesystem::directory_iterator(folder_ / "incoming", error)) {
+        auto name = file.path().filename().native();
+        struct stat status {};
+        // Copies that are being made belong to their Intake.
+        if (!is_blob_name(name) || ::lstat(file.path().c_str(), &status) != 0) continue;
+        const auto age = age_seconds(status);
+        // A time in the future comes from a clock that was wrong: it would never be old.
+        if (age < 0) ::utimensat(AT_FDCWD, file.path().c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+        sum += status.st_size;
+        found.push_back({age, status.st_size, std::move(name)});
+    }
+    std::sort(found.begin(), found.end(),
+              [](const auto& a, const auto& b) { return a.age > b.age; });
+    for (const auto& partial : found) {
+        const auto most_age = sum > max_bytes ? std::chrono::seconds(limits::partial_spared)
+                                              : std::chrono::seconds(limits::partial_kept);
+        if (partial.age <= most_age.count()) break;
+        drop_incoming(partial.blob);
+        sum -= partial.size;
+    }
+}
+
+/// Whoever only asks or deletes makes no folder.
+bool BlobStore::is_there() {
+    if (!prepared_ && ::access(folder_.c_str(), F_OK) != 0) return false;
     prepare();
-    return bytes_;
+    return true;
+}
+
+std::int64_t BlobStore::bytes() {
+    return is_there() ? bytes_ + partial_bytes_ : 0;
+}
+
+std::int64_t BlobStore::partial_bytes() {
+    return is_there() ? partial_bytes_ : 0;
 }
 
 }  // namespace rpic

@@ -104,13 +104,20 @@ class BlobStore {
     void hold(const std::string& blob, Instant now);
     /// Deletes those that were not used for the longest time, but none of `pinned` and none that is
     /// held, until all take at most `max_bytes` and none of them was unused for `unused`. Gives
-    /// what they take then. What is pinned is held no longer: it stays for as long as something
-    /// names it. A wall clock that is wrong costs only what can be sent again.
+    /// what they take then; partial ones have a bound of their own, evict_partial(max_bytes). What
+    /// is pinned is held no longer: it stays for as long as something names it. A wall clock that
+    /// is wrong costs only what can be sent again.
     std::int64_t evict(std::int64_t max_bytes, const std::set<std::string>& pinned, Instant now,
                        Duration unused = Duration::max());
 
+    /// Deletes partial ones that nobody continues: for limits::partial_kept, or, the oldest first,
+    /// for limits::partial_spared until all of them take at most `max_bytes`.
+    void evict_partial(std::int64_t max_bytes);
+
     /// What all of them take, partial ones too.
     std::int64_t bytes();
+    /// What the partial ones take of that.
+    std::int64_t partial_bytes();
 
   private:
     struct Partial {
@@ -125,6 +132,7 @@ class BlobStore {
     static constexpr std::string_view copy_prefix = "copy-";  // of files in incoming/ without hash
 
     void prepare();
+    bool is_there();
     std::filesystem::path incoming(const std::string& name) const;
     std::filesystem::path next_copy();
     std::int64_t stored_size(const std::string& blob);
@@ -134,6 +142,7 @@ class BlobStore {
                                      std::int64_t keep_free_bytes);
     void read_again(Partial& partial);
     void drop_partial(Partials::iterator partial);
+    void drop_incoming(const std::string& blob);
     void finish(Partials::iterator partial);
     void adopt(const Descriptor& file, const std::filesystem::path& path, const std::string& blob,
                std::int64_t size);
@@ -143,7 +152,8 @@ class BlobStore {
     std::filesystem::path folder_;
     std::int64_t keep_free_bytes_;
     bool prepared_ = false;
-    std::int64_t bytes_ = 0;
+    std::int64_t bytes_ = 0;          // of complete ones
+    std::int64_t partial_bytes_ = 0;  // of others
     std::uint64_t copies_ = 0;
     Partials partials_;                    // the last used first
     std::map<std::string, Instant> held_;  // until then

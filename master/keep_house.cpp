@@ -109,7 +109,7 @@ struct KeptBackup {
 
 struct Evicted {
     std::int64_t left = 0;
-    std::vector<JobId> jobs;  // these would have to go so that what is left is not too much
+    std::vector<JobId> jobs;  // these would have to go so that what jobs name is not too much
 };
 
 /// Of the files that no job names, and none is about to, the least recently used go. The backup
@@ -125,9 +125,16 @@ Evicted evict(BlobStore& store, const BlobsOfJobs& named, const FileLists& lists
     Evicted evicted;
     evicted.left = store.evict(most, pinned, Clock::now(), kept.age);
     if (evicted.left <= most) return evicted;
+    // Jobs pay for what they name alone, not for what is about to be named or cannot be deleted.
     std::map<std::string, std::int64_t> sizes;
-    for (const auto& info : store.list()) sizes[info.blob] = info.size;
-    evicted.jobs = jobs_to_free(std::move(ended), named, lists, sizes, evicted.left - most);
+    std::int64_t named_bytes = 0;
+    for (const auto& info : store.list()) {
+        if (info.blob == backup.blob || !pinned.contains(info.blob)) continue;
+        sizes[info.blob] = info.size;
+        named_bytes += info.size;
+    }
+    const auto excess = named_bytes - kept.file_bytes;
+    evicted.jobs = jobs_to_free(std::move(ended), named, lists, sizes, excess);
     return evicted;
 }
 
@@ -135,8 +142,11 @@ Evicted evict(BlobStore& store, const BlobsOfJobs& named, const FileLists& lists
 
 asio::awaitable<void> forget_blobs(Context& context, bool by_age) {
     const auto& kept = context.options.retention;
-    auto size = [&store = context.blobs] { return store.bytes(); };
-    const auto bytes = co_await context.files.run(std::move(size));
+    auto look = [&store = context.blobs, &kept] {
+        store.evict_partial(kept.file_bytes);
+        return store.bytes() - store.partial_bytes();
+    };
+    const auto bytes = co_await context.files.run(std::move(look));
     if (bytes <= kept.file_bytes && !by_age) co_return;
     const auto named = co_await known_blobs(context);
     auto ended = co_await context.store.ended_jobs();

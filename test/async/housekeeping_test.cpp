@@ -93,3 +93,28 @@ TEST_CASE("files that a job names stay, also those in its lists; looking is no u
     for (const auto& info : house.context.blobs.list())
         CHECK(info.used_at < wall_seconds() - 39 * day);
 }
+
+TEST_CASE("no job goes for what is on its way or about to be named") {
+    House house;
+    house.context.options.retention.file_bytes = 10'000;
+    const auto list = house.put_list("a", noise(5000, 1));
+    const auto upload = noise(50'000, 2);
+    CHECK(house.context.blobs.put_chunk(sha256_hex(upload), 100'000, 0, upload) == 50'000);
+    const auto held = house.context.blobs.put_bytes(noise(20'000, 3));
+    house.context.blobs.hold(held, Clock::now());
+    JobId job = 0;
+    house.look_after([](House& h, std::string in, JobId& id) -> asio::awaitable<void> {
+        JobSpec spec;
+        spec.in = {in};
+        id = co_await h.submit(spec);
+        co_await h.cancel(id);
+        co_await forget_blobs(h.context, false);
+        CHECK(h.context.jobs.find(id) != nullptr);
+        // Its own files are too much.
+        h.context.options.retention.file_bytes = 1000;
+        co_await forget_blobs(h.context, false);
+        CHECK(h.context.jobs.find(id) == nullptr);
+    }(house, list, job));
+    CHECK(house.context.blobs.has(held));
+    CHECK(house.context.blobs.partial_bytes() == 50'000);
+}

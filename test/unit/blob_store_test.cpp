@@ -41,10 +41,14 @@ std::string code_of(const std::function<void()>& work) {
     return "nothing";
 }
 
-void age(const BlobStore& store, const std::string& blob, std::int64_t seconds) {
+void age_file(const std::filesystem::path& file, std::int64_t seconds) {
     const timespec past{static_cast<time_t>(wall_seconds() - seconds), 0};
     const timespec times[] = {past, past};
-    REQUIRE(::utimensat(AT_FDCWD, store.path_of(blob).c_str(), times, 0) == 0);
+    REQUIRE(::utimensat(AT_FDCWD, file.c_str(), times, 0) == 0);
+}
+
+void age(const BlobStore& store, const std::string& blob, std::int64_t seconds) {
+    age_file(store.path_of(blob), seconds);
 }
 
 }  // namespace
@@ -210,6 +214,74 @@ TEST_CASE("what is about to be named is not evicted", "[blobs]") {
         CHECK(store.evict(0, {held}, now) == 1000);
         CHECK(store.evict(0, {}, now) == 0);
     }
+}
+
+TEST_CASE("an upload that nobody continues for a day is deleted", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto bytes = noise(3 * limits::chunk_bytes);
+    const auto blob = sha256_hex(bytes);
+    const auto incoming = folder.path() / "incoming" / blob;
+    store.put_bytes(noise(1000));
+    put(store, blob, bytes, 0, 2 * part);
+    CHECK(store.partial_bytes() == 2 * part);
+    age_file(incoming, 23 * 3600);
+    CHECK(store.evict(10 * part, {}, Instant{}) == 1000);
+    CHECK(store.bytes() == 1000 + 2 * part);
+    SECTION("whatever room there is") {
+        age_file(incoming, 25 * 3600);
+        CHECK(store.evict(10 * part, {}, Instant{}) == 1000);
+        CHECK_FALSE(std::filesystem::exists(incoming));
+        CHECK(store.evict(0, {}, Instant{}) == 0);
+        CHECK(store.bytes() == 0);
+        CHECK(put(store, blob, bytes, 0, 3 * part) == 3 * part);
+        CHECK(store.has(blob));
+    }
+    SECTION("also one that an earlier run has left") {
+        age_file(incoming, 23 * 3600);
+        BlobStore later(folder.path());
+        CHECK(later.partial_bytes() == 2 * part);
+        age_file(incoming, 25 * 3600);
+        later.evict_partial(10 * part);
+        CHECK(later.bytes() == 1000);
+    }
+    SECTION("but not one that goes on") {
+        age_file(incoming, 25 * 3600);
+        put(store, blob, bytes, 2 * part, 2 * part + 10);
+        store.evict_partial(0);
+        CHECK(store.partial_bytes() == 2 * part + 10);
+    }
+    SECTION("also if the clock was wrong when it came") {
+        age_file(incoming, -30 * 24 * 3600);
+        store.evict_partial(10 * part);
+        struct stat status {};
+        REQUIRE(::stat(incoming.c_str(), &status) == 0);
+        CHECK(status.st_mtime <= wall_seconds());
+    }
+}
+
+TEST_CASE("of uploads that are too much together the oldest go, but none that goes on",
+          "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto begin = [&](unsigned seed, std::int64_t age_seconds) {
+        const auto bytes = noise(2 * limits::chunk_bytes, seed);
+        put(store, sha256_hex(bytes), bytes, 0, part);
+        age_file(folder.path() / "incoming" / sha256_hex(bytes), age_seconds);
+        return folder.path() / "incoming" / sha256_hex(bytes);
+    };
+    const auto fresh = begin(1, 60);
+    const auto old = begin(2, 3600);
+    const auto older = begin(3, 7200);
+    store.evict_partial(3 * part);
+    CHECK(store.partial_bytes() == 3 * part);
+    store.evict_partial(3 * part - 1);
+    CHECK_FALSE(std::filesystem::exists(older));
+    CHECK(std::filesystem::exists(old));
+    store.evict_partial(0);
+    CHECK_FALSE(std::filesystem::exists(old));
+    CHECK(std::filesystem::exists(fresh));
+    CHECK(store.bytes() == part);
 }
 
 TEST_CASE("the use of a blob is noted, but at most once an hour", "[blobs]") {
