@@ -217,9 +217,12 @@ std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, st
         return stored;
     }
     const bool anew = offset == 0 && (count > 0 || size == 0);
-    auto partial = anew ? start_partial(blob, size, true, keep_free) : find_partial(blob, size);
-    if (partial == partials_.end()) return 0;
-    if (offset != partial->received) return partial->received;
+    if (!anew) {
+        const auto here = received(blob, size);
+        if (count == 0 || offset != here) return here;
+    }
+    const auto partial =
+        anew ? start_partial(blob, size, true, keep_free) : find_partial(blob, size);
     need_space(count, keep_free);
     write_at(partial->file, offset, bytes, incoming(blob).native());
     partial->hash.update(bytes);
@@ -229,9 +232,13 @@ std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, st
     const auto step = static_cast<std::int64_t>(limits::file_step_bytes);
     if (partial->received / step != offset / step)
         ::sync_file_range(partial->file.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
-    const auto received = partial->received;
-    if (received == size) finish(partial);
-    return received;
+    const auto end = partial->received;
+    if (end < size) return end;
+    const auto hash = finish(partial);
+    if (hash != blob)
+        throw FileError("conflict", "what came has the SHA-256 " + hash + ", not " + blob +
+                                        " as announced: the file changed while it was sent");
+    return end;
 }
 
 std::int64_t BlobStore::received(const std::string& blob, std::int64_t size) {
@@ -240,20 +247,28 @@ std::int64_t BlobStore::received(const std::string& blob, std::int64_t size) {
     const auto stored = stored_size(blob);
     if (stored >= 0) return stored;
     const auto partial = find_partial(blob, size);
-    return partial == partials_.end() ? 0 : partial->received;
+    if (partial == partials_.end()) return 0;
+    const auto here = partial->received;
+    if (here < size) return here;
+    return finish(partial) == blob ? here : 0;
 }
 
-void BlobStore::finish(Partials::iterator partial) {
-    const auto hash = partial->hash.finish();
+/// Makes what is whole a blob if it has the hash that was announced; gives the hash that it has. In
+/// all other cases it is thrown away: what the disk did not take for good is not to be built upon.
+std::string BlobStore::finish(Partials::iterator partial) {
+    auto hash = partial->hash.finish();
     if (hash != partial->blob) {
-        const auto blob = partial->blob;
         drop_partial(partial);
-        throw FileError("conflict", "what came has the SHA-256 " + hash + ", not " + blob +
-                                        " as announced: the file changed while it was sent");
+        return hash;
     }
-    const auto path = incoming(partial->blob);
-    adopt(partial->file, path, partial->blob, partial->size);
+    try {
+        adopt(partial->file, incoming(partial->blob), partial->blob, partial->size);
+    } catch (const FileError&) {
+        drop_partial(partial);
+        throw;
+    }
     partials_.erase(partial);
+    return hash;
 }
 
 /// Makes a whole file, which counted as partial, a blob: on the disk first, then under its name.
@@ -271,8 +286,14 @@ void BlobStore::adopt(const Descriptor& file, const std::filesystem::path& path,
     const bool made = ::mkdir(parent.c_str(), 0700) == 0;
     if (!made && errno != EEXIST) fail_file("make the folder", parent.native());
     if (::rename(path.c_str(), target.c_str()) != 0) fail_file("write", target.native());
-    sync_folder(parent);
-    if (made) sync_folder(folder_);
+    try {
+        sync_folder(parent);
+        if (made) sync_folder(folder_);
+    } catch (const FileError&) {
+        // A power cut could take its name: then it is not here now, either.
+        ::unlink(target.c_str());
+        throw;
+    }
     partial_bytes_ -= size;
     bytes_ += size;
 }

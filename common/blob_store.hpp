@@ -40,8 +40,9 @@ class BlobStore {
     std::int64_t put_chunk(const std::string& blob, std::int64_t size, std::int64_t offset,
                            std::string_view bytes,
                            std::optional<std::int64_t> keep_free_bytes = std::nullopt);
-    /// How much of a blob is here: `size` of a complete one, 0 of an unknown one. What an earlier
-    /// run of the program has left is read again first.
+    /// How much of a blob is here: all of it only if it is complete, 0 of an unknown one. What an
+    /// earlier run of the program has left is read again first; if that is all of it, it becomes a
+    /// blob, or is thrown away if it has another hash.
     std::int64_t received(const std::string& blob, std::int64_t size);
 
     struct Piece {
@@ -143,7 +144,7 @@ class BlobStore {
     void read_again(Partial& partial);
     void drop_partial(Partials::iterator partial);
     void drop_incoming(const std::string& blob);
-    void finish(Partials::iterator partial);
+    std::string finish(Partials::iterator partial);
     void adopt(const Descriptor& file, const std::filesystem::path& path, const std::string& blob,
                std::int64_t size);
     void need_space(std::int64_t bytes, std::int64_t keep_free_bytes);

@@ -132,6 +132,61 @@ TEST_CASE("what has another hash than announced is thrown away", "[blobs]") {
     CHECK(store.has(blob));
 }
 
+TEST_CASE("what an earlier run has left whole becomes a blob, or is thrown away", "[blobs]") {
+    test::TemporaryFolder folder;
+    const auto bytes = noise(2 * limits::chunk_bytes + 17);
+    const auto size = static_cast<std::int64_t>(bytes.size());
+    const auto blob = sha256_hex(bytes);
+    const auto incoming = folder.path() / "incoming" / blob;
+    SECTION("a blob, to who fetches it") {
+        test::write_text(incoming, bytes);
+        BlobStore store(folder.path());
+        CHECK(store.received(blob, size) == size);
+        CHECK(store.has(blob));
+        CHECK(store.bytes() == size);
+    }
+    SECTION("a blob, to who puts it") {
+        test::write_text(incoming, bytes);
+        BlobStore store(folder.path());
+        CHECK(store.put_chunk(blob, size, part, bytes.substr(part, part)) == size);
+        CHECK(store.has(blob));
+    }
+    SECTION("thrown away, so that it is fetched anew") {
+        test::write_text(incoming, noise(bytes.size(), 2));
+        BlobStore store(folder.path());
+        CHECK(store.received(blob, size) == 0);
+        CHECK_FALSE(store.has(blob));
+        CHECK(store.bytes() == 0);
+        CHECK(put(store, blob, bytes, 0, size) == size);
+        CHECK(store.has(blob));
+    }
+    SECTION("thrown away, so that it is put anew") {
+        test::write_text(incoming, noise(bytes.size(), 2));
+        BlobStore store(folder.path());
+        CHECK(store.put_chunk(blob, size, size, "") == 0);
+        CHECK(put(store, blob, bytes, 0, size) == size);
+    }
+}
+
+TEST_CASE("a blob that the disk does not take at its end is sent anew", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto blob = sha256_hex("hello");
+    // The folder of the blob cannot be made, and is none.
+    store.bytes();
+    const auto in_the_way = store.path_of(blob).parent_path();
+    std::filesystem::create_symlink("nowhere", in_the_way);
+    CHECK(code_of([&] { store.put_chunk(blob, 5, 0, "hello"); }) == "not_found");
+    CHECK_FALSE(store.has(blob));
+    CHECK(store.bytes() == 0);
+    CHECK(store.received(blob, 5) == 0);
+    std::filesystem::remove(in_the_way);
+    CHECK(store.put_chunk(blob, 5, 5, "") == 0);
+    CHECK(store.put_chunk(blob, 5, 0, "hello") == 5);
+    CHECK(store.has(blob));
+    CHECK(store.bytes() == 5);
+}
+
 TEST_CASE("an empty file is a blob too", "[blobs]") {
     test::TemporaryFolder folder;
     BlobStore store(folder.path());
