@@ -13,6 +13,7 @@
 #include "common/clock.hpp"
 #include "common/file_io.hpp"
 #include "common/limits.hpp"
+#include "common/log.hpp"
 #include "common/text.hpp"
 
 namespace rpic {
@@ -33,6 +34,19 @@ void make_folder(const std::filesystem::path& folder) {
 void sync_folder(const std::filesystem::path& folder) {
     const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!descriptor || ::fsync(descriptor.get()) != 0) fail_file("write", folder.native());
+}
+
+/// What is in a folder, as far as it can be read: whoever looks after the store goes on with that.
+std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder) {
+    std::vector<std::filesystem::path> entries;
+    std::error_code error;
+    std::filesystem::directory_iterator entry(folder, error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
+        entries.push_back(entry->path());
+    if (error && error != std::errc::no_such_file_or_directory)
+        log_rarely(Severity::warning, "files", folder.native(),
+                   "cannot read " + folder.native() + ": " + error.message());
+    return entries;
 }
 
 std::int64_t age_seconds(const struct stat& status) {
@@ -67,13 +81,12 @@ void BlobStore::prepare() {
     std::int64_t bytes = 0;
     std::int64_t partial_bytes = 0;
     for (const auto& info : list()) bytes += info.size;
-    std::filesystem::directory_iterator files(folder_ / "incoming", error);
-    for (const auto& file : files) {
+    for (const auto& file : entries_of(folder_ / "incoming")) {
         struct stat status {};
-        if (::lstat(file.path().c_str(), &status) != 0) continue;
-        const bool half_copied = file.path().filename().native().starts_with(copy_prefix);
+        if (::lstat(file.c_str(), &status) != 0) continue;
+        const bool half_copied = file.filename().native().starts_with(copy_prefix);
         if (half_copied || age_seconds(status) > std::chrono::seconds(limits::partial_kept).count())
-            ::unlink(file.path().c_str());
+            ::unlink(file.c_str());
         else
             partial_bytes += status.st_size;
     }
@@ -348,16 +361,14 @@ std::string BlobStore::read(const std::string& blob, std::size_t max_bytes, Use 
 
 std::vector<BlobStore::BlobInfo> BlobStore::list() {
     std::vector<BlobInfo> result;
-    std::error_code error;
-    for (const auto& folder : std::filesystem::directory_iterator(folder_, error)) {
-        const auto first = folder.path().filename().native();
+    for (const auto& folder : entries_of(folder_)) {
+        const auto first = folder.filename().native();
         if (first.size() != 2) continue;
-        std::filesystem::directory_iterator files(folder.path(), error);
-        for (const auto& file : files) {
+        for (const auto& file : entries_of(folder)) {
             BlobInfo info;
-            info.blob = first + file.path().filename().native();
+            info.blob = first + file.filename().native();
             struct stat status {};
-            if (!is_blob_name(info.blob) || ::lstat(file.path().c_str(), &status) != 0) continue;
+            if (!is_blob_name(info.blob) || ::lstat(file.c_str(), &status) != 0) continue;
             info.size = status.st_size;
             info.used_at = status.st_mtime;
             result.push_back(std::move(info));
@@ -376,6 +387,15 @@ void BlobStore::remove(const std::string& blob) {
     if (reading_ != blob) return;
     reading_.clear();
     reading_file_.reset();
+}
+
+/// One that cannot be deleted stays: that must not keep others from making room.
+void BlobStore::try_to_remove(const std::string& blob) {
+    try {
+        remove(blob);
+    } catch (const FileError& error) {
+        log_rarely(Severity::warning, "files", "delete", error.what());
+    }
 }
 
 void BlobStore::hold(const std::string& blob, Instant now) {
@@ -398,7 +418,7 @@ std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string
     });
     for (const auto& info : blobs) {
         if (bytes_ <= max_bytes && info.used_at >= oldest) break;
-        if (!pinned.contains(info.blob) && !held_.contains(info.blob)) remove(info.blob);
+        if (!pinned.contains(info.blob) && !held_.contains(info.blob)) try_to_remove(info.blob);
     }
     return bytes_;
 }
@@ -412,15 +432,14 @@ void BlobStore::evict_partial(std::int64_t max_bytes) {
     };
     std::vector<Found> found;
     std::int64_t sum = 0;
-    std::error_code error;
-    for (const auto& file : std::filesystem::directory_iterator(folder_ / "incoming", error)) {
-        auto name = file.path().filename().native();
+    for (const auto& file : entries_of(folder_ / "incoming")) {
+        auto name = file.filename().native();
         struct stat status {};
         // Copies that are being made belong to their Intake.
-        if (!is_blob_name(name) || ::lstat(file.path().c_str(), &status) != 0) continue;
+        if (!is_blob_name(name) || ::lstat(file.c_str(), &status) != 0) continue;
         const auto age = age_seconds(status);
         // A time in the future comes from a clock that was wrong: it would never be old.
-        if (age < 0) ::utimensat(AT_FDCWD, file.path().c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+        if (age < 0) ::utimensat(AT_FDCWD, file.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
         sum += status.st_size;
         found.push_back({age, status.st_size, std::move(name)});
     }

@@ -96,7 +96,7 @@ class BlobStore {
         std::int64_t size = 0;
         std::int64_t used_at = 0;  // seconds since 1970, by the wall clock; to the hour
     };
-    /// Every complete blob.
+    /// Every complete blob; where the disk cannot be read, those that are found.
     std::vector<BlobInfo> list();
     void remove(const std::string& blob);
 
@@ -105,7 +105,7 @@ class BlobStore {
     void hold(const std::string& blob, Instant now);
     /// Deletes those that were not used for the longest time, but none of `pinned` and none that is
     /// held, until all take at most `max_bytes` and none of them was unused for `unused`. Gives
-    /// what they take then; partial ones have a bound of their own, evict_partial(max_bytes). What
+    /// what they take then, with those that cannot be deleted; partial ones have a bound of their own, evict_partial(max_bytes). What
     /// is pinned is held no longer: it stays for as long as something names it. A wall clock that
     /// is wrong costs only what can be sent again.
     std::int64_t evict(std::int64_t max_bytes, const std::set<std::string>& pinned, Instant now,
@@ -149,6 +149,7 @@ class BlobStore {
                std::int64_t size);
     void need_space(std::int64_t bytes, std::int64_t keep_free_bytes);
     void note_use(const std::string& blob);
+    void try_to_remove(const std::string& blob);
 
     std::filesystem::path folder_;
     std::int64_t keep_free_bytes_;

@@ -164,6 +164,23 @@ asio::awaitable<void> forget_blobs(Context& context, bool by_age) {
         log_info("forgot " + std::to_string(forgotten) + " old jobs, whose files were too much");
 }
 
+namespace {
+
+/// What the disk does not let us do is tried again the next time: the cluster works on meanwhile.
+asio::awaitable<void> look_after_files(Context& context, bool by_age) {
+    try {
+        co_await forget_blobs(context, by_age);
+        if (!context.backup_blob.empty() &&
+            Clock::now() - context.backup_made > limits::backup_kept)
+            co_await context.drop_backup();
+    } catch (const FileError& error) {
+        log_rarely(Severity::warning, "files", "housekeeping",
+                   std::string("old files stay for now: ") + error.what());
+    }
+}
+
+}  // namespace
+
 asio::awaitable<void> keep_house(Context& context) {
     const Duration interval = limits::housekeeping_interval;
     auto looked_at_age = Clock::now();
@@ -173,10 +190,7 @@ asio::awaitable<void> keep_house(Context& context) {
         // The use of a blob is noted no more often than that.
         const bool by_age = Clock::now() - looked_at_age > limits::blob_touched;
         if (by_age) looked_at_age = Clock::now();
-        co_await forget_blobs(context, by_age);
-        if (!context.backup_blob.empty() &&
-            Clock::now() - context.backup_made > limits::backup_kept)
-            co_await context.drop_backup();
+        co_await look_after_files(context, by_age);
     }
 }
 

@@ -238,6 +238,24 @@ TEST_CASE("the longest unused blobs make room, pinned ones stay", "[blobs]") {
     CHECK(BlobStore(folder.path()).bytes() == 1000);
 }
 
+TEST_CASE("what cannot be deleted stays, and others go", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path());
+    const auto stuck = store.put_bytes(noise(1000, 1));
+    const auto other = store.put_bytes(noise(1000, 2));
+    // A folder in its place, as on a damaged file system, is not unlinked.
+    std::filesystem::remove(store.path_of(stuck));
+    std::filesystem::create_directory(store.path_of(stuck));
+    test::write_text(store.path_of(stuck) / "file", "x");
+    age(store, stuck, 20'000);
+    age(store, other, 10'000);
+    CHECK_NOTHROW(store.evict(0, {}, Instant{}));
+    CHECK(store.missing({stuck, other}) == std::vector{other});
+    // A file in the place of a folder cannot be read as one.
+    test::write_text(folder.path() / "zz", "");
+    CHECK_NOTHROW(store.evict(0, {}, Instant{}));
+}
+
 TEST_CASE("blobs that nobody has used for long go, however much room there is", "[blobs]") {
     test::TemporaryFolder folder;
     BlobStore store(folder.path());
