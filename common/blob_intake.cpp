@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/blob_store.hpp"
@@ -33,12 +34,18 @@ std::string BlobStore::put_bytes(std::string_view bytes) {
     return blob;
 }
 
-std::string BlobStore::put_file(const std::filesystem::path& file) {
-    Descriptor source(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!source) fail_file("read", file.native());
-    Intake intake(*this, std::move(source));
-    while (!intake.step()) continue;
-    return intake.blob();
+void BlobStore::take(const std::filesystem::path& file, const std::string& blob) {
+    prepare();
+    const Descriptor opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    struct stat status {};
+    if (!opened || ::fstat(opened.get(), &status) != 0) fail_file("read", file.native());
+    partial_bytes_ += status.st_size;
+    try {
+        adopt(opened, file, blob, status.st_size);
+    } catch (const FileError&) {
+        partial_bytes_ -= status.st_size;
+        throw;
+    }
 }
 
 BlobStore::Intake::Intake(BlobStore& store, Descriptor source)

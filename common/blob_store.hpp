@@ -63,11 +63,12 @@ class BlobStore {
 
     /// Takes these bytes as a blob; gives its name.
     std::string put_bytes(std::string_view bytes);
-    /// Takes a copy of a file, shared with it where the file system can do that; gives its name.
-    /// Large files go through an Intake, step by step.
-    std::string put_file(const std::filesystem::path& file);
+    /// Takes a file of the same file system itself, by renaming it. `blob` is its SHA-256, which
+    /// whoever made it knows: it is not looked at.
+    void take(const std::filesystem::path& file, const std::string& blob);
 
-    /// A file on its way into the store.
+    /// A copy of a file on its way into the store, shared with it where the file system can do
+    /// that. Step by step, so that others who use the store get a turn.
     class Intake {
       public:
         /// Reads `source` from its beginning to its end.

@@ -102,34 +102,23 @@ asio::awaitable<NamedBlobs> known_blobs(Context& context) {
     co_return named;
 }
 
-struct KeptBackup {
-    std::string blob;  // empty: there is none
-    std::int64_t bytes = 0;
-};
-
 struct Evicted {
     std::int64_t left = 0;
     std::vector<JobId> jobs;  // these would have to go so that what jobs name is not too much
 };
 
-/// Of the files that no job names, and none is about to, the least recently used go. The backup
-/// stays for its client, and no job has to go for it.
+/// Of the files that no job names, and none is about to, the least recently used go.
 Evicted evict(BlobStore& store, const BlobsOfJobs& named, const FileLists& lists,
-              std::vector<EndedJob> ended, const RetentionLimits& kept, const KeptBackup& backup) {
-    auto pinned = named_blobs(named, lists);
-    auto most = kept.file_bytes;
-    if (!backup.blob.empty() && store.has(backup.blob)) {
-        pinned.insert(backup.blob);
-        most += backup.bytes;
-    }
+              std::vector<EndedJob> ended, const RetentionLimits& kept) {
+    const auto pinned = named_blobs(named, lists);
     Evicted evicted;
-    evicted.left = store.evict(most, pinned, Clock::now(), kept.age);
-    if (evicted.left <= most) return evicted;
+    evicted.left = store.evict(kept.file_bytes, pinned, Clock::now(), kept.age);
+    if (evicted.left <= kept.file_bytes) return evicted;
     // Jobs pay for what they name alone, not for what is about to be named or cannot be deleted.
     std::map<std::string, std::int64_t> sizes;
     std::int64_t named_bytes = 0;
     for (const auto& info : store.list()) {
-        if (info.blob == backup.blob || !pinned.contains(info.blob)) continue;
+        if (!pinned.contains(info.blob)) continue;
         sizes[info.blob] = info.size;
         named_bytes += info.size;
     }
@@ -150,10 +139,9 @@ asio::awaitable<void> forget_blobs(Context& context, bool by_age) {
     if (bytes <= kept.file_bytes && !by_age) co_return;
     const auto named = co_await known_blobs(context);
     auto ended = co_await context.store.ended_jobs();
-    KeptBackup backup{context.backup_blob, context.backup_bytes};
     auto work = [&store = context.blobs, named, &lists = context.file_lists,
-                 ended = std::move(ended), &kept, backup = std::move(backup)] {
-        return evict(store, *named, lists, ended, kept, backup);
+                 ended = std::move(ended), &kept] {
+        return evict(store, *named, lists, ended, kept);
     };
     const auto evicted = co_await context.files.run(std::move(work));
     if (evicted.left < bytes)
@@ -170,9 +158,9 @@ namespace {
 asio::awaitable<void> look_after_files(Context& context, bool by_age) {
     try {
         co_await forget_blobs(context, by_age);
-        if (!context.backup_blob.empty() &&
-            Clock::now() - context.backup_made > limits::backup_kept)
-            co_await context.drop_backup();
+        const bool kept = !context.backup_blob.empty() &&
+                          Clock::now() - context.backup_made <= limits::backup_kept;
+        if (!kept && !context.backup_under_way) co_await context.drop_backup();
     } catch (const FileError& error) {
         log_rarely(Severity::warning, "files", "housekeeping",
                    std::string("old files stay for now: ") + error.what());

@@ -324,14 +324,14 @@ void StoreFiles::start_backup(const std::filesystem::path& file) {
     backup_ = std::make_unique<Backup>(*database_, folder_, file);
 }
 
-bool StoreFiles::backup_some(std::int64_t& size) {
+bool StoreFiles::backup_some(MadeBackup& made) {
     try {
         if (backup_->step()) return true;
     } catch (...) {
         backup_.reset();
         throw;
     }
-    size = backup_->size();
+    made = backup_->made();
     backup_.reset();
     return false;
 }

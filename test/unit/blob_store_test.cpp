@@ -385,11 +385,34 @@ TEST_CASE("a file of this machine becomes a blob in steps", "[blobs]") {
     BlobStore store(folder.path() / "blobs");
     const auto bytes = noise(limits::file_step_bytes + 1000);
     test::write_text(folder.path() / "file", bytes);
-    CHECK(store.put_file(folder.path() / "file") == sha256_hex(bytes));
-    CHECK(store.put_file(folder.path() / "file") == sha256_hex(bytes));
+    const auto put_file = [&] {
+        Descriptor file(::open((folder.path() / "file").c_str(), O_RDONLY | O_CLOEXEC));
+        BlobStore::Intake intake(store, std::move(file));
+        CHECK_FALSE(intake.step());
+        CHECK(store.partial_bytes() > 0);
+        while (!intake.step()) continue;
+        return intake.blob();
+    };
+    CHECK(put_file() == sha256_hex(bytes));
+    CHECK(put_file() == sha256_hex(bytes));
+    CHECK(store.partial_bytes() == 0);
     CHECK(store.bytes() == static_cast<std::int64_t>(bytes.size()));
     CHECK(test::read_text(store.path_of(sha256_hex(bytes))) == bytes);
     CHECK(std::filesystem::is_empty(folder.path() / "blobs/incoming"));
+}
+
+TEST_CASE("a file whose hash is known is taken as it is", "[blobs]") {
+    test::TemporaryFolder folder;
+    BlobStore store(folder.path() / "blobs");
+    test::write_text(folder.path() / "file", "hello");
+    const auto blob = sha256_hex("hello");
+    store.take(folder.path() / "file", blob);
+    CHECK_FALSE(std::filesystem::exists(folder.path() / "file"));
+    CHECK(store.get_chunk(blob, 0).bytes == "hello");
+    CHECK(store.bytes() == 5);
+    CHECK(store.partial_bytes() == 0);
+    CHECK(code_of([&] { store.take(folder.path() / "file", blob); }) == "not_found");
+    CHECK(store.bytes() == 5);
 }
 
 TEST_CASE("more uploads at once than are kept open all come to their end", "[blobs]") {
