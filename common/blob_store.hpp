@@ -106,9 +106,9 @@ class BlobStore {
     void hold(const std::string& blob, Instant now);
     /// Deletes those that were not used for the longest time, but none of `pinned` and none that is
     /// held, until all take at most `max_bytes` and none of them was unused for `unused`. Gives
-    /// what they take then, with those that cannot be deleted; partial ones have a bound of their own, evict_partial(max_bytes). What
-    /// is pinned is held no longer: it stays for as long as something names it. A wall clock that
-    /// is wrong costs only what can be sent again.
+    /// what they take then, with those that cannot be deleted; partial ones have a bound of their
+    /// own, evict_partial(max_bytes). What is pinned is held no longer: it stays for as long as
+    /// something names it. A wall clock that is wrong costs only what can be sent again.
     std::int64_t evict(std::int64_t max_bytes, const std::set<std::string>& pinned, Instant now,
                        Duration unused = Duration::max());
 

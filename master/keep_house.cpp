@@ -140,9 +140,8 @@ asio::awaitable<void> forget_blobs(Context& context, bool by_age) {
     const auto named = co_await known_blobs(context);
     auto ended = co_await context.store.ended_jobs();
     auto work = [&store = context.blobs, named, &lists = context.file_lists,
-                 ended = std::move(ended), &kept] {
-        return evict(store, *named, lists, ended, kept);
-    };
+                 ended = std::move(ended),
+                 &kept] { return evict(store, *named, lists, ended, kept); };
     const auto evicted = co_await context.files.run(std::move(work));
     if (evicted.left < bytes)
         log_info("files of jobs take " + format_size(evicted.left) + " now, they took " +

@@ -50,7 +50,8 @@ asio::awaitable<Answer> answer_of(std::shared_ptr<Question<Answer>> question) {
     co_return std::move(question->answer);
 }
 
-/// A backup takes minutes, and who waits for it may go: the thread looks whether it is still wanted.
+/// A backup takes minutes, and who waits for it may go: the thread looks whether it is still
+/// wanted.
 class WaitsForBackup {
   public:
     explicit WaitsForBackup(std::shared_ptr<std::atomic<bool>> wanted)

@@ -8,9 +8,9 @@
 
 namespace rpic {
 
-/// Which files lists of files name (common/manifest.hpp), remembered so that each list is read once:
-/// what a blob holds never changes. Many lists name the same files: each name is kept once, and a
-/// list knows only where its names are.
+/// Which files lists of files name (common/manifest.hpp), remembered so that each list is read
+/// once: what a blob holds never changes. Many lists name the same files: each name is kept once,
+/// and a list knows only where its names are.
 class FileLists {
   public:
     bool knows(const std::string& list) const { return lists_.contains(list); }

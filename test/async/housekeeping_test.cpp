@@ -17,8 +17,7 @@ struct House : TestMaster {
     template <class Work>
     void look_after(Work work) {
         auto beside = [&]() -> asio::awaitable<void> {
-            co_await until_first_failure(context.store.run(), context.turns.run(),
-                                         std::move(work));
+            co_await until_first_failure(context.store.run(), context.turns.run(), std::move(work));
         };
         test::run_all(io, beside());
     }
@@ -27,8 +26,7 @@ struct House : TestMaster {
         spec.command = {"true"};
         Effects effects;
         const auto shared = std::make_shared<const JobSpec>(std::move(spec));
-        const auto outcome =
-            context.jobs.submit(context.moment(), shared, "ann", 0, effects);
+        const auto outcome = context.jobs.submit(context.moment(), shared, "ann", 0, effects);
         context.turns.add(std::move(effects));
         co_await context.turns.settled();
         co_return std::get<Jobs::Accepted>(outcome).job;

@@ -333,8 +333,7 @@ TEST_CASE("an upload that nobody continues for a day is deleted", "[blobs]") {
     }
 }
 
-TEST_CASE("of uploads that are too much together the oldest go, but none that goes on",
-          "[blobs]") {
+TEST_CASE("of uploads that are too much together the oldest go, but none that goes on", "[blobs]") {
     test::TemporaryFolder folder;
     BlobStore store(folder.path());
     const auto begin = [&](unsigned seed, std::int64_t age_seconds) {
