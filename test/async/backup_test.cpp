@@ -66,9 +66,6 @@ TEST_CASE("a backup comes back as it was made, and is no part of the next one") 
         CHECK(m.context.blobs.list().empty());
         const auto second = co_await ask_for_backup(client);
         CHECK(std::get<BackupMade>(second).size == made.size);
-        client.send(get);
-        const auto gone = co_await receive<ToClient>(client);
-        CHECK(std::get<Failed>(gone).code == "not_found");
         CHECK_FALSE(fs::exists(m.context.backup_file()));
     }(master));
 }
