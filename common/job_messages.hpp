@@ -540,7 +540,7 @@ struct ChangeNode {
 BOOST_DESCRIBE_STRUCT(ChangeNode, (),
                       (id, node, drain, deadline_seconds, clear_quarantine, labels, power))
 
-/// A consistent copy of the store and the files that it needs, into a new blob.
+/// A consistent copy of the store and the files that it needs, which get_chunk gives for a while.
 struct MakeBackup {
     static constexpr std::string_view type_name = "make_backup";
     std::int64_t id = 0;

@@ -174,9 +174,12 @@ inline constexpr int bulk_transfers = 2;     // of one node at once; further one
 inline constexpr int chunks_ahead = 2;       // requests of one transfer that are under way
 inline constexpr std::size_t node_questions = 256;  // for output, unanswered; more: not asked
 inline constexpr std::size_t partial_blobs = 32;    // open at once; the rest is read again first
-inline constexpr auto partial_kept = 24h;  // an upload that nobody continues for so long is deleted
-inline constexpr auto rehash_time = 5s;    // to read a partial upload again; the rest is sent anew
-inline constexpr auto blob_touched = 1h;   // the last use of a blob is noted no more often
+inline constexpr auto partial_kept = 24h;      // a blob that is not whole and that nobody continues
+                                               // for so long is deleted
+inline constexpr auto partial_spared = 10min;  // likewise, the oldest first, while those that are
+                                               // not whole are more than the store may hold
+inline constexpr auto rehash_time = 5s;   // to read a partial upload again; the rest is sent anew
+inline constexpr auto blob_touched = 1h;  // the last use of a blob is noted no more often
 inline constexpr auto blob_held = 1h;  // what is put or asked about stays so long, for the job or
                                        // the result that is about to name it
 inline constexpr std::size_t blobs_held = 200'000;  // of these; more: they may go as others do

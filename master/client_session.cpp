@@ -45,7 +45,8 @@ class Client {
           key_(std::move(key)),
           jobs_(context, connection, key_.name.empty() ? key_.role : key_.name,
                 role_allows(key_.role, "admin")),
-          blobs_(context.files, context.blobs, connection) {}
+          blobs_(context.files, context.blobs, connection),
+          backups_(context.files, context.backups, connection) {}
 
     asio::awaitable<void> answer(FromClient request, std::string raw) {
         RequestError failure;
@@ -66,6 +67,14 @@ class Client {
             failure = error;
         } catch (const FileError& error) {
             failure = {error.code, error.what()};
+        } catch (const DisconnectionError&) {
+            throw;
+        } catch (const boost::system::system_error&) {
+            throw;  // the session ends
+        } catch (const std::runtime_error& error) {
+            // What the store says when its disk does not do what it should.
+            log_rarely(Severity::warning, "requests", "failed", error.what());
+            failure = {"failed", error.what()};
         }
         ++context_.counters.requests_failed;
         Failed failed;
@@ -82,6 +91,9 @@ class Client {
         need(needed_role(message));
         if constexpr (std::is_same_v<Request, PutChunk>) {
             co_await blobs_.serve(std::move(message), std::move(raw_));
+        } else if constexpr (std::is_same_v<Request, GetChunk>) {
+            auto& desk = message.blob == context_.backup_blob ? backups_ : blobs_;
+            co_await desk.serve(std::move(message));
         } else if constexpr (requires { blobs_.serve(std::move(message)); }) {
             co_await blobs_.serve(std::move(message));
         } else if constexpr (requires { jobs_.serve(std::move(message)); }) {
@@ -234,6 +246,7 @@ class Client {
     KeyRecord key_;
     JobDesk jobs_;
     BlobDesk blobs_;
+    BlobDesk backups_;
     std::string raw_;  // the tail of the request
     bool writes_ = false;
     StoreBatch batch_;

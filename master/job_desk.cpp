@@ -368,25 +368,28 @@ asio::awaitable<void> JobDesk::serve(ChangeNode request) {
 }
 
 /// A consistent copy, as a blob that the client fetches; it is removed when the next one is made,
-/// or after a while.
+/// or after a while. If the client goes before it is there, the store gives it up; what was done a
+/// moment before is found by housekeeping.
 asio::awaitable<void> JobDesk::serve(MakeBackup request) {
-    const auto path = context_.options.folder / "backup.tar";
-    co_await context_.drop_backup();
-    const auto size = co_await context_.store.backup(path);
-    auto take = [&store = context_.blobs, path] {
-        auto blob = store.put_file(path);
-        std::error_code ignored;
-        std::filesystem::remove(path, ignored);
-        return blob;
+    if (context_.backup_under_way)
+        throw RequestError{"conflict", "another backup is being made: try again later"};
+    struct UnderWay {
+        explicit UnderWay(bool& flag) : under_way(flag) { under_way = true; }
+        ~UnderWay() { under_way = false; }
+        bool& under_way;
     };
-    const auto blob = co_await context_.files.run(std::move(take));
-    context_.backup_blob = blob;
-    context_.backup_bytes = size;
+    const UnderWay guard(context_.backup_under_way);
+    co_await context_.drop_backup();
+    const auto file = context_.backup_file();
+    const auto made = co_await context_.store.backup(file);
+    auto take = [&store = context_.backups, file, made] { store.take(file, made.sha256); };
+    co_await context_.files.run(std::move(take));
+    context_.backup_blob = made.sha256;
     context_.backup_made = Clock::now();
     BackupMade answer;
     answer.id = request.id;
-    answer.blob = blob;
-    answer.size = size;
+    answer.blob = made.sha256;
+    answer.size = made.size;
     connection_.send(answer);
 }
 

@@ -69,8 +69,8 @@ TaskResult result_of(const AttemptReport& report) {
         result.max_rss_bytes = report.max_rss_bytes;
     // What a job is said to have printed decides which results are dropped first.
     result.output_bytes = std::clamp<std::int64_t>(report.output_bytes, 0, limits::output_bytes);
-    if (is_blob(report.output_blob)) result.output_blob = report.output_blob;
-    if (is_blob(report.files)) result.files = report.files;
+    if (is_blob_name(report.output_blob)) result.output_blob = report.output_blob;
+    if (is_blob_name(report.files)) result.files = report.files;
     return result;
 }
 

@@ -57,11 +57,11 @@ std::string check_texts(const JobSpec& spec) {
 
 std::string check_blobs(const JobSpec& spec) {
     for (const auto& blob : spec.in)
-        if (!is_blob(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
+        if (!is_blob_name(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
     for (const auto& [arch, blob] : spec.in_arch)
-        if (!is_blob(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
+        if (!is_blob_name(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
     for (const auto* blob : {&spec.items, &spec.stdin_blob})
-        if (!blob->empty() && !is_blob(*blob)) return "bad blob " + in_quotes(*blob);
+        if (!blob->empty() && !is_blob_name(*blob)) return "bad blob " + in_quotes(*blob);
     return {};
 }
 
@@ -95,11 +95,6 @@ std::string check_numbers(const JobSpec& spec) {
 }
 
 }  // namespace
-
-bool is_blob(std::string_view text) {
-    return text.size() == 64 &&
-           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
 
 std::string_view state_name(TaskState state) {
     return state_names[static_cast<std::size_t>(state)];

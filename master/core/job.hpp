@@ -136,9 +136,6 @@ class Job {
     std::int64_t live_ = 0;  // attempts that count, with those that wait on nodes
 };
 
-/// Whether this is how a blob is named.
-bool is_blob(std::string_view text);
-
 /// What is wrong with a job that a client sends, in words; empty if it is in order. `size`,
 /// `first`, `step` and `task_limit` of the status are filled from the array; a job with items gets
 /// its size from `item_count`.

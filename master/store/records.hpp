@@ -110,6 +110,12 @@ struct StoredOutput {
     std::string blob;          // not empty: the output is this blob, and `bytes` is empty
 };
 
+/// A backup that was made: the file is there.
+struct MadeBackup {
+    std::int64_t size = 0;
+    std::string sha256;
+};
+
 /// One item of a list: a blob of items, each ended by a NUL.
 struct ItemRequest {
     std::string blob;

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "common/limits.hpp"
-#include "common/sha256.hpp"
 #include "common/text.hpp"
 #include "common/utf8.hpp"
 #include "slave/web/api_job.hpp"

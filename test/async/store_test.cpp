@@ -177,7 +177,7 @@ TEST_CASE("an output that came as a blob is named") {
     CHECK(output.blob == std::string(64, 'c'));
     CHECK(output.size == 100'000);
     CHECK(output.bytes.empty());
-    const BlobsOfJobs named{{1, {std::string(64, 'c')}}};
+    const BlobsOfJobs named{{1, {{std::string(64, 'c')}, {}}}};
     CHECK(get(world.io, world.store->blobs_in_use()) == named);
     job.status.ended = true;
     world.commit({PutJobStatus{job.status}});
