@@ -193,6 +193,7 @@ void Jobs::finish(Moment now, Job& job, Position position, TaskState state, Task
     result.job = job.status.id;
     result.position = position;
     result.state = state_name(state);
+    result.round = job.status.round;
     if (const auto found = job.active.find(position); found != job.active.end()) {
         // What else runs of this task is wanted no more; its end is acknowledged and dropped.
         auto rest = std::move(found->second.live);
