@@ -178,9 +178,14 @@ std::optional<Position> Job::next_waiting(Position from) const {
     return std::nullopt;
 }
 
-std::int64_t Job::waiting_on_nodes() const {
-    return std::count_if(active.begin(), active.end(),
-                         [](const auto& entry) { return entry.second.waits_on_node(); });
+void Job::tally(const ActiveTask& task, std::int64_t by) {
+    if (task.waits_on_node()) waiting_on_nodes_ += by;
+    for (const auto& attempt : task.live) {
+        if (counts(attempt)) live_ += by;
+        if (attempt.detached || attempt.ahead) continue;
+        const auto node = running_on_.try_emplace(attempt.node).first;
+        if ((node->second += by) == 0) running_on_.erase(node);
+    }
 }
 
 void Job::take(Position position) {

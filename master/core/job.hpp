@@ -105,7 +105,9 @@ class Job {
     std::int64_t waiting_count() const { return status.size - frontier_ + requeued_.size(); }
     Position frontier() const { return frontier_; }
     /// How many of those that are taken wait on nodes.
-    std::int64_t waiting_on_nodes() const;
+    std::int64_t waiting_on_nodes() const { return waiting_on_nodes_; }
+    /// On how many nodes something of it runs.
+    std::int64_t nodes() const { return static_cast<std::int64_t>(running_on_.size()); }
 
     /// Every task that has not begun counts as ended.
     void stop_queue();
@@ -124,14 +126,25 @@ class Job {
     /// elsewhere, does not.
     bool counts(const Attempt& attempt) const { return !attempt.detached || stops; }
     std::int64_t live_attempts() const { return live_; }
-    void count_live(std::int64_t change) { live_ += change; }
+    /// Changes which attempts one of its active tasks has, or what they do: the job counts them,
+    /// since viewers ask several times a second.
+    template <class Change>
+    void change(ActiveTask& task, Change change) {
+        tally(task, -1);
+        change();
+        tally(task, 1);
+    }
 
   private:
+    void tally(const ActiveTask& task, std::int64_t by);
+
     std::vector<TaskState> states_;  // of the tasks before the frontier
     Position frontier_ = 0;          // no task from here on was ever touched
     PositionSet requeued_;
     std::array<std::int64_t, task_states> counts_{};
     std::int64_t live_ = 0;  // attempts that count, with those that wait on nodes
+    std::int64_t waiting_on_nodes_ = 0;
+    std::unordered_map<std::string, std::int64_t> running_on_;  // by node id: attempts there
 };
 
 /// Whether this is how a blob is named.

@@ -87,8 +87,7 @@ void Jobs::restore(const TaskRecord& record) {
         attempt.started_at = live.started_at;
         attempt.since = started_;
         attempt.stopping = job->status.cancelled || task.cancelled;
-        task.live.push_back(attempt);
-        job->count_live(1);
+        job->change(task, [&] { task.live.push_back(attempt); });
         workers_[live.node].attempts[{record.job, record.position, live.number}] = {};
     }
     task.waiting = task.live.empty();
@@ -398,11 +397,7 @@ JobView Jobs::view(const Job& job) const {
     view.priority = job.status.priority;
     view.command = job.spec->command;
     view.array = job.spec->array;
-    std::set<std::string_view> nodes;
-    for (const auto& [position, task] : job.active)
-        for (const auto& attempt : task.live)
-            if (!attempt.detached && !attempt.ahead) nodes.insert(attempt.node);
-    view.nodes = static_cast<std::int64_t>(nodes.size());
+    view.nodes = job.nodes();
     return view;
 }
 

@@ -441,12 +441,20 @@ void RandomWorld::look(const Job& job) const {
     must(!job.all_ended(), name + " is over and has not ended");
     std::int64_t live = 0;
     std::int64_t counted = 0;
+    std::int64_t waiting = 0;
+    std::set<std::string> nodes;
     for (Position position = 0; position < job.status.size; ++position) look(job, position);
     for (const auto& [position, task] : job.active) {
-        for (const auto& attempt : task.live) live += !attempt.detached || job.stops;
+        waiting += task.waits_on_node();
+        for (const auto& attempt : task.live) {
+            live += !attempt.detached || job.stops;
+            if (!attempt.detached && !attempt.ahead) nodes.insert(attempt.node);
+        }
         must(task.live.size() <= limits::live_attempts, name + " has too many live attempts");
     }
     must(live == job.live_attempts(), name + " counts its live attempts wrongly");
+    must(waiting == job.waiting_on_nodes(), name + " counts wrongly what waits on nodes");
+    must(static_cast<std::int64_t>(nodes.size()) == job.nodes(), name + " counts nodes wrongly");
     for (const auto state : {TaskState::queued, TaskState::running, TaskState::done,
                              TaskState::failed, TaskState::cancelled})
         counted += job.count(state);

@@ -458,6 +458,20 @@ TEST_CASE("A retry of a million tasks is one record and costs bytes", "[jobs]") 
     CHECK(job.count(TaskState::cancelled) == count - 2);
 }
 
+TEST_CASE("What is told of a job costs the same, however many of its tasks have begun", "[jobs]") {
+    JobsWorld world;
+    constexpr std::int64_t size = 300'000;
+    JobStatus status;
+    status.id = 1;
+    status.size = size;
+    world.jobs.restore(status, std::make_shared<const JobSpec>(world.spec("1-300000")), {});
+    TaskRecord failed_once;
+    failed_once.job = failed_once.last_attempt = failed_once.failures = 1;
+    for (; failed_once.position < size; ++failed_once.position) world.jobs.restore(failed_once);
+    REQUIRE(world.jobs.find(1)->active.size() == size);
+    CHECK(seconds_of_views(world, 1) < 1);
+}
+
 TEST_CASE("Bad requests are refused with a reason", "[jobs]") {
     JobsWorld world;
     const auto refuse = [&](auto change) {
