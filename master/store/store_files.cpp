@@ -265,6 +265,8 @@ StoredOutput StoreFiles::output(JobId job, Position position, std::int64_t offse
     const auto& place = found->place;
     output.known = true;
     output.attempt = found->result.attempt;
+    output.state = found->result.state;
+    output.round = found->result.round;
     output.size = found->result.output_bytes;
     output.blob = found->result.output_blob;
     if (place.in == OutputPlace::In::nothing || offset < 0 || offset >= place.size) return output;

@@ -92,9 +92,9 @@ TEST_CASE("a backup of a working store is a store") {
     CHECK(contents.next_job % 1000 == 0);
     CHECK(contents.next_job >= 3999 + 1000);
     REQUIRE(contents.jobs.size() >= 3001);
-    const auto& ends = contents.jobs[0].ends;
-    CHECK(static_cast<Position>(ends.size()) <= committed);
-    for (Position i = 0; i < static_cast<Position>(ends.size()); ++i) {
+    const auto& states = contents.jobs[0].states;
+    CHECK(static_cast<Position>(states.size()) <= committed);
+    for (Position i = 0; i < static_cast<Position>(states.size()); ++i) {
         const auto output = get(world.io, store.output(1, i, 0, 100'000));
         CHECK(output.bytes == output_records(std::string(30'000, 'x')));
     }
