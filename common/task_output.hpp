@@ -10,7 +10,7 @@
 namespace rpic {
 
 /// A place in the output of an attempt, where reading can go on.
-struct OutputPlace {
+struct ReadingPlace {
     std::int64_t attempt = 0;
     std::int64_t offset = 0;
     std::size_t left = 0;  // of the record that the offset is within; 0: a record begins there
@@ -25,7 +25,7 @@ class TaskOutput {
     TaskOutput(std::int64_t job, std::int64_t task) : job_(job), task_(task) {}
 
     /// Begins in the middle: all before that place is known.
-    void resume(const OutputPlace& place) {
+    void resume(const ReadingPlace& place) {
         attempt_ = place.attempt;
         offset_ = place.offset;
         reader_ = OutputReader(place.stream, place.left);
@@ -44,8 +44,8 @@ class TaskOutput {
     /// Of the attempt whose output is read; 0: none has started.
     std::int64_t attempt() const { return attempt_; }
     /// Behind all that was handed on.
-    OutputPlace place() const {
-        OutputPlace place;
+    ReadingPlace place() const {
+        ReadingPlace place;
         place.attempt = attempt_;
         place.offset = offset_ - static_cast<std::int64_t>(reader_.begun_header());
         place.left = reader_.left();

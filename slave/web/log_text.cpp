@@ -19,7 +19,7 @@ std::string LogText::feed(OutputStream stream, std::string_view bytes) {
     return as_utf8(text);
 }
 
-std::string event_id(const OutputPlace& place) {
+std::string event_id(const ReadingPlace& place) {
     if (place.offset == 0) return {};
     auto id = std::to_string(place.attempt) + '-' + std::to_string(place.offset);
     if (place.left > 0)
@@ -28,7 +28,7 @@ std::string event_id(const OutputPlace& place) {
     return id;
 }
 
-std::optional<OutputPlace> place_in(std::string_view id) {
+std::optional<ReadingPlace> place_in(std::string_view id) {
     std::vector<std::int64_t> numbers;
     for (const auto& part : split(id, '-')) {
         std::int64_t number = 0;
@@ -38,7 +38,7 @@ std::optional<OutputPlace> place_in(std::string_view id) {
         numbers.push_back(number);
     }
     if (numbers.size() != 2 && numbers.size() != 4) return std::nullopt;
-    OutputPlace place;
+    ReadingPlace place;
     place.attempt = numbers[0];
     place.offset = numbers[1];
     if (numbers.size() == 2) return place;

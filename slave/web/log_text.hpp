@@ -26,10 +26,10 @@ class LogText {
 
 /// A place in a log as the id of an event, ATTEMPT-OFFSET or within a record
 /// ATTEMPT-OFFSET-STREAM-LEFT; empty at the start of the log.
-std::string event_id(const OutputPlace& place);
+std::string event_id(const ReadingPlace& place);
 
 /// The same back; nothing for what is no such id.
-std::optional<OutputPlace> place_in(std::string_view id);
+std::optional<ReadingPlace> place_in(std::string_view id);
 
 /// The name of a stream in events and in ?stream=.
 std::string_view stream_name(OutputStream stream);

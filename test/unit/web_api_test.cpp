@@ -269,7 +269,7 @@ TEST_CASE("reading goes on wherever it was left", "[web]") {
         TaskOutput first(7, 3);
         answer.offset = 0;
         first.take(answer, std::string_view(records).substr(0, cut), sink);
-        const auto place = place_in(event_id(first.place())).value_or(OutputPlace());
+        const auto place = place_in(event_id(first.place())).value_or(ReadingPlace());
         TaskOutput second(7, 3);
         second.resume(place);
         answer.offset = second.request(true).offset;
@@ -282,7 +282,7 @@ TEST_CASE("reading goes on wherever it was left", "[web]") {
 }
 
 TEST_CASE("what is no place in a log", "[web]") {
-    CHECK(event_id(OutputPlace()).empty());
+    CHECK(event_id(ReadingPlace()).empty());
     for (const char* bad : {"", "1", "x", "1-", "0-5", "1-0", "1-2-3", "1-2-4-5", "1-2-0-5",
                             "1-2-1-0", "1-2-1-99999999999", "1-2-1-5-6", "1-2x"}) {
         CAPTURE(bad);
