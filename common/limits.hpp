@@ -205,6 +205,7 @@ inline constexpr int task_oom_score = 500;               // the kernel kills tas
 inline constexpr std::size_t spool_bytes = 1024 * 1024;  // larger, and mostly forgotten: rewritten
 inline constexpr std::size_t spool_record_bytes = 2 * 1024 * 1024;  // longer: the rest is not read
 inline constexpr auto spool_sync = 100ms;  // an end that is not acknowledged is on disk after it
+inline constexpr auto files_sync = 2s;     // one with files, which are written first, after this
 
 // Reconnecting.
 inline constexpr auto reconnect_first = 200ms;

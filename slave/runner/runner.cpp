@@ -149,6 +149,7 @@ void Runner::on(LocalConnection&, const ForgetAttempts& message) {
         if (!known->second.attempt.output_file.empty())
             ::unlink(known->second.attempt.output_file.c_str());
         ended_.erase(known);
+        sync_plan_.remove(key);
         spool_.remove(key);
     }
     spool_.write_removals();
