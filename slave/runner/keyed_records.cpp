@@ -96,32 +96,35 @@ void KeyedRecords::remove(const AttemptKey& key) {
     removals_ += head_of(removes, key);
 }
 
-void KeyedRecords::write_removals() {
-    if (removals_.empty()) return;
+bool KeyedRecords::write_removals() {
+    if (removals_.empty()) return false;
     // If the disk is full the records come back after a restart, and are removed again then.
     file_.append(removals_);
     removals_.clear();
-    shrink();
+    return shrink();
 }
 
 void KeyedRecords::tidy() {
     if (untidy()) file_.clear();
 }
 
-void KeyedRecords::shrink() {
+bool KeyedRecords::shrink() {
     const auto size = static_cast<std::size_t>(file_.size());
-    if (size < limits::spool_bytes || size < 2 * live_bytes_) return;
-    if (places_.empty()) return tidy();
+    if (size < limits::spool_bytes || size < 2 * live_bytes_) return false;
+    if (places_.empty()) return tidy(), false;
     std::vector<std::string> entries;
     std::string marked;
     for (const auto& [key, place] : places_) {
         const auto begin = place.offset + static_cast<std::int64_t>(place.head);
-        entries.push_back(head_of(adds, key) + file_.read(begin, place.size - place.head));
+        const auto record = file_.read(begin, place.size - place.head);
+        // The disk may give it again later.
+        if (record.size() != place.size - place.head) return false;
+        entries.push_back(head_of(adds, key) + record);
         if (place.marked) marked += head_of(marks, key);
     }
     if (!marked.empty()) entries.push_back(marked);
     const auto offsets = file_.rewrite(entries);
-    if (offsets.empty()) return;
+    if (offsets.empty()) return false;
     live_bytes_ = 0;
     auto next = offsets.begin();
     auto entry = entries.begin();
@@ -129,6 +132,7 @@ void KeyedRecords::shrink() {
         place = Place{*next++, head_of(adds, key).size(), entry->size(), place.marked};
         live_bytes_ += (entry++)->size();
     }
+    return true;
 }
 
 std::set<AttemptKey> KeyedRecords::keys() const {

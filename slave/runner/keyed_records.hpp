@@ -28,7 +28,8 @@ class KeyedRecords {
     bool mark(const std::vector<AttemptKey>& keys);
     /// The file hears of it with the next add(), or by write_removals().
     void remove(const AttemptKey& key);
-    void write_removals();
+    /// True if that made a new file, of which nothing is known to be on the disk.
+    bool write_removals();
 
     /// Cuts the file to nothing if nothing is left. Dearer than to write a little, so not at once.
     void tidy();
@@ -54,7 +55,7 @@ class KeyedRecords {
     };
 
     void take(std::string_view entry, std::int64_t offset);
-    void shrink();
+    bool shrink();
 
     std::map<AttemptKey, Place> places_;
     std::string removals_;  // heads that the file does not have yet
