@@ -183,6 +183,7 @@ inline constexpr std::size_t file_step_entries = 1024;           // made or remo
 inline constexpr std::size_t file_queue = 64;  // work that waits for the file thread; more: the
                                                // one who brings it waits
 inline constexpr auto file_thread_idle = 10s;  // a thread without work ends
+inline constexpr auto thread_retry = 1s;       // after a thread could not be started
 inline constexpr std::int64_t cache_bytes = std::int64_t{4} << 30;  // a node's file cache, unless
                                                                     // 10 % of its disk is less
 

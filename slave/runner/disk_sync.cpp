@@ -1,7 +1,10 @@
 #include "slave/runner/disk_sync.hpp"
 
 #include <csignal>
+#include <system_error>
 #include <utility>
+
+#include "slave/runner/runner_log.hpp"
 
 namespace rpic {
 
@@ -17,17 +20,29 @@ DiskSync::~DiskSync() {
 bool DiskSync::start(Work work) {
     const std::lock_guard lock(mutex_);
     if (work_) return false;
-    if (!thread_.joinable()) {
-        // Signals are the loop's: none may be delivered here.
-        sigset_t all, before;
-        sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
-        thread_ = std::thread([this] { this->work(); });
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    }
+    if (!thread_.joinable() && !start_thread()) return false;
     work_ = std::move(work);
     changed_.notify_one();
     return true;
+}
+
+bool DiskSync::start_thread() {
+    // Signals are the loop's: none may be delivered here.
+    sigset_t all, before;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        thread_ = std::thread([this] { work(); });
+    } catch (const std::system_error& error) {
+        // Some limit of processes is reached, perhaps by the tasks: a later try may find room.
+        if (!std::exchange(told_, true))
+            note(
+                "how tasks have ended does not reach the disk for now: no thread can be started: " +
+                error.code().message() +
+                "; see the limits of processes (ulimit -u, TasksMax=, --pids-limit)");
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return thread_.joinable();
 }
 
 bool DiskSync::busy() const {

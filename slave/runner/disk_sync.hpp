@@ -20,13 +20,14 @@ class DiskSync {
     DiskSync(const DiskSync&) = delete;
     DiskSync& operator=(const DiskSync&) = delete;
 
-    /// False, and nothing happens, while it is busy.
+    /// False, and nothing happens, while it is busy or no thread can be started.
     bool start(Work work);
     bool busy() const;
     /// What the last work gave; told once.
     std::optional<int> take_result();
 
   private:
+    bool start_thread();
     void work();
 
     std::thread thread_;
@@ -35,6 +36,7 @@ class DiskSync {
     Work work_;
     std::optional<int> result_;
     bool stop_ = false;
+    bool told_ = false;  // that there is no thread
 };
 
 }  // namespace rpic
