@@ -306,7 +306,8 @@ void Runner::end(RunningAttempt& attempt) {
         attempt.group.reset();
     else
         groups_.give_back(std::move(attempt.group));
-    by_pid_.erase(attempt.pid);
+    // Once it has been collected its number may be that of another attempt.
+    if (!attempt.first_ended) by_pid_.erase(attempt.pid);
     running_.erase(key);
     keep(std::move(ended), output);
     let_go(key);

@@ -96,6 +96,35 @@ TEST_CASE("a runner that was killed takes its tasks along, and the next one says
     CHECK(stream_of(slave.read_all(over.key), OutputStream::out) == "kept\n");
 }
 
+TEST_CASE("an attempt whose process gets the number of an older one's is another one", "[runner]") {
+    const auto last_given = "/proc/sys/kernel/ns_last_pid";  // the next process gets one more
+    if (::access(last_given, W_OK) != 0) {
+        WARN("not tried: this user cannot choose the ids of processes");
+        return;
+    }
+    RunnerFolder folder;
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
+    auto older = folder.shell(
+        "setsid sh -c 'trap \"\" TERM; echo $$ >escaped; sleep 1000' & "
+        "while [ ! -s escaped ]; do sleep 0.02; done");
+    older.grace_seconds = 3;
+    slave.start(older);
+    const auto number = slave.launched[older.key];
+    slave.until([&] { return !lives(static_cast<pid_t>(number)); });
+    LaunchSpec newer;
+    for (int tries = 0; slave.launched[newer.key] != number && tries < 100; ++tries) {
+        newer = folder.shell("(while [ ! -e go ]; do sleep 0.02; done; exit 7); exit $?");
+        std::ofstream(last_given) << number - 1;
+        slave.start(newer);
+    }
+    REQUIRE(slave.launched[newer.key] == number);
+    slave.until([&] { return slave.ended.contains(older.key); });
+    folder.write("go");
+    slave.until([&] { return slave.ended.contains(newer.key); });
+    CHECK(slave.ended[newer.key].report.exit_code == 7);
+}
+
 TEST_CASE("launches are carried out whatever happens to runners", "[runner]") {
     RunnerFolder folder;
     FakeSlave slave(folder.runner_path());
