@@ -189,6 +189,7 @@ inline constexpr std::size_t file_step_entries = 1024;           // made or remo
 inline constexpr std::size_t file_queue = 64;  // work that waits for the file thread; more: the
                                                // one who brings it waits
 inline constexpr auto file_thread_idle = 10s;  // a thread without work ends
+inline constexpr auto thread_retry = 1s;       // after a thread could not be started
 inline constexpr std::int64_t cache_bytes = std::int64_t{4} << 30;  // a node's file cache, unless
                                                                     // 10 % of its disk is less
 
@@ -211,6 +212,7 @@ inline constexpr int task_oom_score = 500;               // the kernel kills tas
 inline constexpr std::size_t spool_bytes = 1024 * 1024;  // larger, and mostly forgotten: rewritten
 inline constexpr std::size_t spool_record_bytes = 2 * 1024 * 1024;  // longer: the rest is not read
 inline constexpr auto spool_sync = 100ms;  // an end that is not acknowledged is on disk after it
+inline constexpr auto files_sync = 2s;     // one with files, which are written first, after this
 
 // Reconnecting.
 inline constexpr auto reconnect_first = 200ms;

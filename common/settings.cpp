@@ -118,7 +118,7 @@ const std::vector<Setting> table = {
     {Program::slave, "slave", "log_level", "log-level", Kind::choice, false, "info", levels,
      "least severity that is logged"},
     {Program::slave, "slave", "log_file", "log-file", Kind::text, false, "", "F",
-     "log there too, rotated at 10 MiB"},
+     "log there too, rotated at 10 MiB; a runner that it starts logs to F.runner"},
     {Program::slave, "slave", "ensure", "ensure", Kind::toggle, false, "no", "",
      "for cron: start in the background unless it runs already"},
     {Program::slave, "slave", "health", "health", Kind::toggle, false, "no", "",

@@ -118,7 +118,8 @@ asio::awaitable<std::string> TaskFiles::hash(std::shared_ptr<Descriptor> file) {
     co_return state->sum.finish();
 }
 
-asio::awaitable<std::string> TaskFiles::bring_output(std::string file, std::string& trouble) {
+asio::awaitable<std::string> TaskFiles::bring_output(std::string file, std::int64_t bytes,
+                                                     std::string& trouble) {
     for (;;) {
         bool full = false;
         try {
@@ -131,6 +132,9 @@ asio::awaitable<std::string> TaskFiles::bring_output(std::string file, std::stri
             const auto opened = co_await files_.run(std::move(open));
             struct stat status {};
             if (::fstat(opened->get(), &status) != 0) fail_file("read", file);
+            if (status.st_size != bytes)
+                trouble = "its output is damaged: the file has " + std::to_string(status.st_size) +
+                          " bytes, " + std::to_string(bytes) + " were written";
             const auto blob = co_await hash(opened);
             co_await bulk_.put(opened, blob, status.st_size);
             co_return blob;

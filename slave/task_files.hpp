@@ -33,8 +33,10 @@ class TaskFiles {
     void let_inputs_go(const AttemptKey& key) { inputs_.erase(key); }
 
     /// Brings an output file to the master; gives the blob. Waits while the master is away or has
-    /// no room. Empty if the file is not there any more.
-    asio::awaitable<std::string> bring_output(std::string file, std::string& trouble);
+    /// no room. Empty if the file is not there any more. `bytes` were written to it: another size
+    /// is told as trouble.
+    asio::awaitable<std::string> bring_output(std::string file, std::int64_t bytes,
+                                              std::string& trouble);
     /// The same for the files that match the job's globs; gives the manifest.
     asio::awaitable<std::string> bring_files(AttemptKey key, std::shared_ptr<const NodeJob> job,
                                              std::string& trouble);

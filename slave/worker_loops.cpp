@@ -142,11 +142,13 @@ asio::awaitable<void> WorkerRole::collect(AttemptKey key) {
     if (attempt != nullptr && attempt->phase == NodeAttempts::Phase::collecting) {
         const auto job = attempt->job;
         const auto output_file = attempt->output_file;
+        const auto output_bytes = attempt->report.output_bytes;
         const bool brings_files = attempt->brings_files();
         std::string output_trouble;
         std::string files_trouble;
         if (!output_file.empty())
-            collected.output_blob = co_await files_.bring_output(output_file, output_trouble);
+            collected.output_blob =
+                co_await files_.bring_output(output_file, output_bytes, output_trouble);
         if (brings_files && attempts_.find(key) != nullptr)
             collected.files = co_await files_.bring_files(key, job, files_trouble);
         collected.trouble = output_trouble;

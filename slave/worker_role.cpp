@@ -49,7 +49,7 @@ WorkerRole::WorkerRole(const asio::any_io_executor& executor, const SlaveOptions
       executor_(executor),
       attempts_(std::move(capacity)),
       files_(executor, options),
-      runner_(executor, options.folder / "runner", std::move(runner_program), {},
+      runner_(executor, options.folder / "runner", std::move(runner_program), options.runner_log,
               options.runner_command),
       runner_output_(executor, runner_),
       to_prepare_(executor),

@@ -10,6 +10,7 @@
 #include "master/listener.hpp"
 #include "slave/files/work_folder.hpp"
 #include "slave/files/work_folders.hpp"
+#include "slave/task_files.hpp"
 #include "test/async/loopback.hpp"
 #include "test/temporary_folder.hpp"
 
@@ -175,6 +176,32 @@ TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bu
     REQUIRE(manifest.entries.size() == 2);
     CHECK(world.context.blobs.read(manifest.entries[0].blob, large.size() + 1) == large + "!");
     CHECK(manifest.entries[1].blob == sha256_hex("echo hello"));
+}
+
+TEST_CASE("an output file that is not as long as it was is brought, and that is told", "[bulk]") {
+    LinkWorld world;
+    const auto file = world.folder.path() / "output";
+    test::write_text(file, "the first hal");
+    auto work = [](LinkWorld& w, const std::string& name) -> asio::awaitable<void> {
+        SlaveOptions options;
+        options.folder = options.state = w.folder.path() / "slave";
+        options.tasks = options.state / "tasks";
+        const auto executor = co_await asio::this_coro::executor;
+        TaskFiles files(executor, options);
+        const auto where = w.address();
+        files.bulk().set_master(where, w.node_key);
+        auto bring = [](LinkWorld& inner, TaskFiles& from,
+                        const std::string& path) -> asio::awaitable<void> {
+            std::string trouble;
+            auto blob = co_await from.bring_output(path, 13, trouble);
+            CHECK(trouble.empty());
+            blob = co_await from.bring_output(path, 26, trouble);
+            CHECK(trouble == "its output is damaged: the file has 13 bytes, 26 were written");
+            CHECK(inner.context.blobs.read(blob, 100) == "the first hal");
+        };
+        co_await until_first_failure(files.bulk().run(), bring(w, files, name));
+    };
+    world.run(work(world, file.string()));
 }
 
 TEST_CASE("transfers survive breaks of the link and go on where they were", "[bulk]") {

@@ -1,5 +1,8 @@
 #include <sys/socket.h>
 
+#include "common/files.hpp"
+#include "slave/runner/keyed_records.hpp"
+#include "slave/runner/past.hpp"
 #include "test/async/runner_bench.hpp"
 
 /// How runners begin and end, what of them outlives whom; what they do with tasks is in
@@ -16,6 +19,20 @@ int open_descriptors(pid_t pid) {
          std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd"))
         ++count;
     return count;
+}
+
+/// The folder as a runner left it whose machine has lost its power.
+void write_end(const RunnerFolder& folder, const RunnerAttempt& attempt, bool marked) {
+    make_private_folder(folder.runner_path());
+    KeyedRecords spool(folder.runner_path() / "spool");
+    EndedRecord record;
+    record.boot_id = "another boot";
+    record.attempt = attempt;
+    record.attempt.ended = true;
+    record.attempt.report.outcome = "exited";
+    record.attempt.report.exit_code = 0;
+    REQUIRE(spool.add(attempt.key, encode(record)));
+    if (marked) REQUIRE(spool.mark({attempt.key}));
 }
 
 }  // namespace
@@ -79,6 +96,35 @@ TEST_CASE("a runner that was killed takes its tasks along, and the next one says
     CHECK(stream_of(slave.read_all(over.key), OutputStream::out) == "kept\n");
 }
 
+TEST_CASE("an attempt whose process gets the number of an older one's is another one", "[runner]") {
+    const auto last_given = "/proc/sys/kernel/ns_last_pid";  // the next process gets one more
+    if (::access(last_given, W_OK) != 0) {
+        WARN("not tried: this user cannot choose the ids of processes");
+        return;
+    }
+    RunnerFolder folder;
+    const bool groups = GENERATE(true, false);
+    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
+    auto older = folder.shell(
+        "setsid sh -c 'trap \"\" TERM; echo $$ >escaped; sleep 1000' & "
+        "while [ ! -s escaped ]; do sleep 0.02; done");
+    older.grace_seconds = 3;
+    slave.start(older);
+    const auto number = slave.launched[older.key];
+    slave.until([&] { return !lives(static_cast<pid_t>(number)); });
+    LaunchSpec newer;
+    for (int tries = 0; slave.launched[newer.key] != number && tries < 100; ++tries) {
+        newer = folder.shell("(while [ ! -e go ]; do sleep 0.02; done; exit 7); exit $?");
+        std::ofstream(last_given) << number - 1;
+        slave.start(newer);
+    }
+    REQUIRE(slave.launched[newer.key] == number);
+    slave.until([&] { return slave.ended.contains(older.key); });
+    folder.write("go");
+    slave.until([&] { return slave.ended.contains(newer.key); });
+    CHECK(slave.ended[newer.key].report.exit_code == 7);
+}
+
 TEST_CASE("launches are carried out whatever happens to runners", "[runner]") {
     RunnerFolder folder;
     FakeSlave slave(folder.runner_path());
@@ -128,6 +174,46 @@ TEST_CASE("a torn end of the spool is dropped, what is before it is kept", "[run
     CHECK(slave.listed[first.key].report.exit_code == 1);
     const auto third = folder.shell("exit 3");
     CHECK(slave.run(third).exit_code == 3);
+}
+
+TEST_CASE("after a power cut only ends whose files were on the disk count", "[runner]") {
+    RunnerFolder folder;
+    RunnerAttempt plain, lost, lost_output, safe;
+    for (auto* each : {&plain, &lost, &lost_output, &safe}) each->folder = folder.path;
+    plain.key = {1, 1, 1};
+    lost.key = {1, 2, 1};
+    lost_output.key = {1, 3, 1};
+    safe.key = {1, 4, 1};
+    lost.brings_files = safe.brings_files = true;
+    lost_output.output_file = folder.runner_path() / "output/1.3.1";
+    write_end(folder, plain, false);
+    write_end(folder, lost, false);
+    write_end(folder, lost_output, false);
+    write_end(folder, safe, true);
+    FakeSlave slave(folder.runner_path());
+    slave.until([&] { return slave.attached == 1; });
+    CHECK(slave.listed.size() == 2);
+    CHECK(slave.listed.contains(plain.key));
+    CHECK(slave.listed.contains(safe.key));
+}
+
+TEST_CASE("an end that nobody acknowledges is marked once its files are on the disk", "[runner]") {
+    RunnerFolder folder;
+    FakeSlave slave(folder.runner_path());
+    auto brings = folder.shell("echo x >result");
+    brings.brings_files = true;
+    const auto prints = folder.shell("head -c 100000 /dev/zero");
+    const auto plain = folder.shell("true");
+    for (const auto& spec : {brings, prints, plain}) slave.run(spec);
+    const auto copy = folder.path / "spool";
+    const auto marked = [&](const LaunchSpec& spec) {
+        std::filesystem::copy_file(folder.runner_path() / "spool", copy,
+                                   std::filesystem::copy_options::overwrite_existing);
+        return KeyedRecords(copy).marked(spec.key);
+    };
+    CHECK_FALSE(marked(brings));
+    slave.until([&] { return marked(brings) && marked(prints); });
+    CHECK_FALSE(marked(plain));
 }
 
 TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]") {
