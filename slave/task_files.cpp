@@ -47,12 +47,28 @@ bool hash_more(const Descriptor& file, HashState& state) {
     return false;
 }
 
+/// Whether to try once more what could not be brought to the master. What a task made is safe here,
+/// and would be gone for good if its end were told without it.
+class Tries {
+  public:
+    bool again(const FileError& error) {
+        // Until somebody makes room on the master's disk, or repairs it.
+        if (error.code == "full" || (error.code == "failed" && error.from_master)) return true;
+        // What the master had of it was damaged, somebody sends the same, or the file changed.
+        return error.code == "conflict" && ++conflicts_ <= limits::collect_conflicts;
+    }
+
+  private:
+    int conflicts_ = 0;
+};
+
 }  // namespace
 
 std::string outcome_of(const FileError& error) {
-    // A disk that is full or broken is this node's; a file that the master does not have, or that
-    // makes no sense, is the same everywhere.
-    return error.code == "full" || error.code == "failed" ? "node" : "cannot_execute";
+    // A disk that is full or broken, or damages what comes, is this node's; a file that the master
+    // does not have, or that makes no sense, is the same everywhere.
+    const bool node = error.code == "full" || error.code == "failed" || error.code == "conflict";
+    return node ? "node" : "cannot_execute";
 }
 
 TaskFiles::TaskFiles(const asio::any_io_executor& executor, const SlaveOptions& options)
@@ -118,52 +134,72 @@ asio::awaitable<std::string> TaskFiles::hash(std::shared_ptr<Descriptor> file) {
     co_return state->sum.finish();
 }
 
-asio::awaitable<std::string> TaskFiles::bring_output(std::string file, std::string& trouble) {
+asio::awaitable<std::optional<std::string>> TaskFiles::until_brought(AttemptKey key, Bring bring,
+                                                                     std::string& reason) {
+    Tries tries;
     for (;;) {
-        bool full = false;
+        bool again = false;
         try {
-            auto open = [file] {
-                auto opened = std::make_shared<Descriptor>(
-                    ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-                if (!*opened) fail_file("read", file);
-                return opened;
-            };
-            const auto opened = co_await files_.run(std::move(open));
-            struct stat status {};
-            if (::fstat(opened->get(), &status) != 0) fail_file("read", file);
-            const auto blob = co_await hash(opened);
-            co_await bulk_.put(opened, blob, status.st_size);
+            auto blob = co_await bring();
             co_return blob;
         } catch (const FileError& error) {
-            full = error.code == "full";
-            trouble = std::string("its output was lost: ") + error.what();
+            again = tries.again(error);
+            reason = error.what();
         }
-        if (!full) co_return std::string();
-        trouble.clear();
+        if (!again) co_return std::nullopt;
+        log_rarely(Severity::warning, "result_waits", "master",
+                   "what task " + folder_name(key) +
+                       " made waits here, and is sent again soon: " + reason);
         co_await sleep_for(limits::collect_retry);
     }
+}
+
+asio::awaitable<std::string> TaskFiles::bring_output(AttemptKey key, std::string file,
+                                                     std::string& trouble) {
+    std::string reason;
+    Bring bring = [this, file] { return send_output(file); };
+    const auto blob = co_await until_brought(key, std::move(bring), reason);
+    if (blob) co_return *blob;
+    trouble = "its output was lost: " + reason;
+    co_return std::string();
+}
+
+asio::awaitable<std::string> TaskFiles::send_output(std::string file) {
+    auto open = [file] {
+        auto opened =
+            std::make_shared<Descriptor>(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+        if (!*opened) fail_file("read", file);
+        return opened;
+    };
+    const auto opened = co_await files_.run(std::move(open));
+    struct stat status {};
+    if (::fstat(opened->get(), &status) != 0) fail_file("read", file);
+    const auto blob = co_await hash(opened);
+    co_await bulk_.put(opened, blob, status.st_size);
+    co_return blob;
 }
 
 asio::awaitable<std::string> TaskFiles::bring_files(AttemptKey key,
                                                     std::shared_ptr<const NodeJob> job,
                                                     std::string& trouble) {
+    std::string reason;
+    Bring bring = [this, key, job, &trouble] { return send_files(key, job, trouble); };
+    const auto manifest = co_await until_brought(key, std::move(bring), reason);
+    if (manifest) co_return *manifest;
+    trouble = "its files did not come back: " + reason;
+    co_return std::string();
+}
+
+/// `trouble`: what was left behind.
+asio::awaitable<std::string> TaskFiles::send_files(AttemptKey key,
+                                                   std::shared_ptr<const NodeJob> job,
+                                                   std::string& trouble) {
     const std::filesystem::path folder = folder_of(key);
     const auto owner = owner_of(options_.task_user);
-    for (;;) {
-        bool full = false;
-        try {
-            const auto collected = co_await collect_outputs(files_, bulk_, folder, job->out, owner);
-            for (const auto& one : collected.left_out)
-                trouble += (trouble.empty() ? "left behind: " : ", ") + one;
-            co_return collected.manifest;
-        } catch (const FileError& error) {
-            full = error.code == "full";
-            trouble = std::string("its files did not come back: ") + error.what();
-        }
-        if (!full) co_return std::string();
-        trouble.clear();
-        co_await sleep_for(limits::collect_retry);
-    }
+    const auto collected = co_await collect_outputs(files_, bulk_, folder, job->out, owner);
+    for (const auto& one : collected.left_out)
+        trouble += (trouble.empty() ? "left behind: " : ", ") + one;
+    co_return collected.manifest;
 }
 
 asio::awaitable<void> TaskFiles::remove(std::vector<std::string> names, bool more_to_come) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,10 @@ class TaskFiles {
     /// The input of this attempt need not be kept any longer.
     void let_inputs_go(const AttemptKey& key) { inputs_.erase(key); }
 
-    /// Brings an output file to the master; gives the blob. Waits while the master is away or has
-    /// no room. Empty if the file is not there any more.
-    asio::awaitable<std::string> bring_output(std::string file, std::string& trouble);
+    /// Brings an output file to the master; gives the blob. Waits while the master is away, or its
+    /// disk is full or broken. Empty if that cannot be done, and why in `trouble`.
+    asio::awaitable<std::string> bring_output(AttemptKey key, std::string file,
+                                              std::string& trouble);
     /// The same for the files that match the job's globs; gives the manifest.
     asio::awaitable<std::string> bring_files(AttemptKey key, std::shared_ptr<const NodeJob> job,
                                              std::string& trouble);
@@ -49,6 +51,14 @@ class TaskFiles {
 
   private:
     void make_room_for_tasks();
+    /// Sends something to the master, and gives its blob.
+    using Bring = std::function<asio::awaitable<std::string>()>;
+    /// Tries until it is there. Nothing: it cannot be done, for that reason.
+    asio::awaitable<std::optional<std::string>> until_brought(AttemptKey key, Bring bring,
+                                                              std::string& reason);
+    asio::awaitable<std::string> send_output(std::string file);
+    asio::awaitable<std::string> send_files(AttemptKey key, std::shared_ptr<const NodeJob> job,
+                                            std::string& trouble);
     asio::awaitable<std::string> hash(std::shared_ptr<Descriptor> file);
 
     const SlaveOptions& options_;

@@ -146,7 +146,7 @@ asio::awaitable<void> WorkerRole::collect(AttemptKey key) {
         std::string output_trouble;
         std::string files_trouble;
         if (!output_file.empty())
-            collected.output_blob = co_await files_.bring_output(output_file, output_trouble);
+            collected.output_blob = co_await files_.bring_output(key, output_file, output_trouble);
         if (brings_files && attempts_.find(key) != nullptr)
             collected.files = co_await files_.bring_files(key, job, files_trouble);
         collected.trouble = output_trouble;

@@ -44,11 +44,13 @@ class BulkLink {
     /// Lives as long as the slave.
     asio::awaitable<void> run();
 
-    /// Brings a blob into `store`, which must outlive this. Throws FileError: `not_found`, `full`.
+    /// Brings a blob into `store`, which must outlive this. Throws FileError: `not_found`, `full`,
+    /// `conflict` if what came was damaged twice.
     asio::awaitable<void> fetch(BlobStore& store, std::string blob);
 
     /// Sends a file whose contents are the blob, unless the master has it. Throws FileError:
-    /// `conflict` if the file changed, `full` if the master's disk is full.
+    /// `conflict` if the file changed or what came there was damaged, `full` or `failed` if the
+    /// master's disk is full or broken.
     asio::awaitable<void> put(std::shared_ptr<Descriptor> file, std::string blob,
                               std::int64_t size);
     asio::awaitable<void> put_bytes(std::string bytes, std::string blob);

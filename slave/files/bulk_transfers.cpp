@@ -1,4 +1,5 @@
 #include <boost/asio/error.hpp>
+#include <utility>
 
 #include "common/file_io.hpp"
 #include "common/limits.hpp"
@@ -49,8 +50,11 @@ asio::awaitable<BulkLink::Reply> BulkLink::reply_to(PendingPtr pending) {
     auto seen = pending->changed.count();
     while (!pending->reply && !pending->lost) seen = co_await pending->changed.wait(seen);
     if (!pending->reply) throw DisconnectionError("the bulk link ended");
-    if (const auto* failed = std::get_if<Failed>(&pending->reply->message))
-        throw FileError(failed->code, printable(failed->reason, limits::path_bytes));
+    if (const auto* failed = std::get_if<Failed>(&pending->reply->message)) {
+        FileError error(failed->code, printable(failed->reason, limits::path_bytes));
+        error.from_master = true;
+        throw error;
+    }
     co_return std::move(*pending->reply);
 }
 
@@ -70,13 +74,16 @@ Answer expect(Message message) {
 asio::awaitable<void> BulkLink::fetch(BlobStore& store, std::string blob) {
     Transfer transfer(*this);
     co_await transfer.turn();
-    for (;;) {
+    for (bool again = false;;) {
         co_await connected_link();
         try {
             co_await fetch_on_link(store, blob);
             co_return;
         } catch (const DisconnectionError&) {
             // It goes on where it was, over the next link.
+        } catch (const FileError& error) {
+            // What an earlier fetch had left was damaged on the disk. It is gone: all comes anew.
+            if (error.code != "conflict" || std::exchange(again, true)) throw;
         }
     }
 }

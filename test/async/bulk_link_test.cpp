@@ -235,6 +235,21 @@ TEST_CASE("several who want the same file share its way, and one may give up", "
     CHECK(world.cache.blobs().has(blob));
 }
 
+TEST_CASE("what is left of an earlier fetch and damaged is fetched anew", "[bulk]") {
+    LinkWorld world;
+    const auto bytes = test::noise(2 * mebibyte);
+    const auto blob = world.on_master(bytes);
+    const auto left = world.folder.path() / "cache/incoming" / blob;
+    test::write_text(left, test::noise(mebibyte, 2));
+    auto work = [](LinkWorld& w, const std::string& name) -> asio::awaitable<void> {
+        std::vector<std::string> names;
+        names.push_back(name);
+        const auto pins = co_await w.cache.hold(std::move(names));
+    };
+    world.run(work(world, blob));
+    CHECK(world.cache.blobs().read(blob, bytes.size()) == bytes);
+}
+
 TEST_CASE("what the master does not have is an error, not a wait", "[bulk]") {
     LinkWorld world;
     std::string code;
