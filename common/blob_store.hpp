@@ -43,6 +43,9 @@ class BlobStore {
     /// How much of a blob is here: `size` of a complete one, 0 of an unknown one. What an earlier
     /// run of the program has left is read again first.
     std::int64_t received(const std::string& blob, std::int64_t size);
+    /// Deletes what there is of an incomplete one, or of all but those.
+    void drop_partial(const std::string& blob);
+    void drop_partials_except(const std::set<std::string>& needed);
 
     struct Piece {
         std::int64_t size = 0;  // of the whole

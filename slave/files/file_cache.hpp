@@ -11,7 +11,8 @@
 namespace rpic {
 
 /// Blobs that tasks of this node have needed: each travels once, and the ones that were not used
-/// for the longest time make room for others. FOLDER is the slave's own.
+/// for the longest time make room for others, when they are too much or the disk is full. FOLDER is
+/// the slave's own.
 class FileCache {
   public:
     /// `max_bytes` 0: the default, 10 % of the disk and at most limits::cache_bytes.
@@ -43,7 +44,11 @@ class FileCache {
 
   private:
     asio::awaitable<void> bring(std::string blob);
+    asio::awaitable<void> fetch(std::string blob);
     asio::awaitable<void> make_room();
+    /// Whether something could go.
+    asio::awaitable<bool> free_space(std::int64_t bytes);
+    std::set<std::string> pinned() const;
 
     std::filesystem::path folder_;
     std::int64_t max_bytes_;
