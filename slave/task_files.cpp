@@ -10,7 +10,6 @@
 #include "common/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
-#include "common/sha256.hpp"
 #include "common/sleep.hpp"
 #include "slave/task_launch.hpp"
 
@@ -23,28 +22,6 @@ Owner owner_of(const TaskUser& user) {
     owner.uid = user.uid;
     owner.gid = user.gid;
     return owner;
-}
-
-/// What is being read of a file that is hashed, step by step.
-struct HashState {
-    Sha256 sum;
-    std::int64_t offset = 0;
-    std::int64_t size = 0;
-};
-
-/// Goes on for limits::file_step_bytes; true at the end of the file.
-bool hash_more(const Descriptor& file, HashState& state) {
-    std::string buffer(limits::chunk_bytes, '\0');
-    for (std::size_t done = 0; done < limits::file_step_bytes;) {
-        const auto count = ::pread(file.get(), buffer.data(), buffer.size(), state.offset);
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) fail_file("read", "the output of a task");
-        if (count == 0) return true;
-        state.sum.update(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
-        state.offset += count;
-        done += static_cast<std::size_t>(count);
-    }
-    return false;
 }
 
 /// Whether to try once more what could not be brought to the master. What a task made is safe here,
@@ -111,35 +88,29 @@ asio::awaitable<std::vector<std::string>> TaskFiles::make_folders(std::vector<At
     return folders_.make(std::move(names));
 }
 
-asio::awaitable<void> TaskFiles::place_inputs(AttemptKey key, std::shared_ptr<const NodeJob> job) {
+asio::awaitable<void> TaskFiles::place_inputs(AttemptKey key, std::shared_ptr<const NodeJob> job,
+                                              Wanted wanted) {
     const std::filesystem::path folder = folder_of(key);
     const auto owner = owner_of(options_.task_user);
-    if (!job->in.empty()) co_await rpic::place_inputs(files_, cache_, folder, job->in, owner);
+    if (!job->in.empty())
+        co_await rpic::place_inputs(files_, cache_, folder, job->in, owner, wanted);
     if (job->stdin_blob.empty()) co_return;
     std::vector<std::string> blobs = {job->stdin_blob};
-    auto pins = co_await cache_.hold(std::move(blobs));
+    auto pins = co_await cache_.hold(std::move(blobs), wanted);
     Input input;
     input.pins = std::make_shared<FileCache::Pins>(std::move(pins));
     input.stdin_file = cache_.path_of(job->stdin_blob).string();
     inputs_[key] = std::move(input);
 }
 
-asio::awaitable<std::string> TaskFiles::hash(std::shared_ptr<Descriptor> file) {
-    auto state = std::make_shared<HashState>();
-    for (;;) {
-        auto step = [file, state] { return hash_more(*file, *state); };
-        const bool end = co_await files_.run(std::move(step));
-        if (end) break;
-    }
-    co_return state->sum.finish();
-}
-
 asio::awaitable<std::optional<std::string>> TaskFiles::until_brought(AttemptKey key, Bring bring,
+                                                                     Wanted wanted,
                                                                      std::string& reason) {
     Tries tries;
     for (;;) {
         bool again = false;
         try {
+            check_wanted(wanted);
             auto blob = co_await bring();
             co_return blob;
         } catch (const FileError& error) {
@@ -155,16 +126,16 @@ asio::awaitable<std::optional<std::string>> TaskFiles::until_brought(AttemptKey 
 }
 
 asio::awaitable<std::string> TaskFiles::bring_output(AttemptKey key, std::string file,
-                                                     std::string& trouble) {
+                                                     Wanted wanted, std::string& trouble) {
     std::string reason;
-    Bring bring = [this, file] { return send_output(file); };
-    const auto blob = co_await until_brought(key, std::move(bring), reason);
+    Bring bring = [this, file, wanted] { return send_output(file, wanted); };
+    const auto blob = co_await until_brought(key, std::move(bring), wanted, reason);
     if (blob) co_return *blob;
     trouble = "its output was lost: " + reason;
     co_return std::string();
 }
 
-asio::awaitable<std::string> TaskFiles::send_output(std::string file) {
+asio::awaitable<std::string> TaskFiles::send_output(std::string file, Wanted wanted) {
     auto open = [file] {
         auto opened =
             std::make_shared<Descriptor>(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -172,19 +143,19 @@ asio::awaitable<std::string> TaskFiles::send_output(std::string file) {
         return opened;
     };
     const auto opened = co_await files_.run(std::move(open));
-    struct stat status {};
-    if (::fstat(opened->get(), &status) != 0) fail_file("read", file);
-    const auto blob = co_await hash(opened);
-    co_await bulk_.put(opened, blob, status.st_size);
-    co_return blob;
+    const auto hashed = co_await hash_file(files_, opened, file, wanted);
+    co_await bulk_.put(opened, hashed.blob, hashed.size, wanted);
+    co_return hashed.blob;
 }
 
 asio::awaitable<std::string> TaskFiles::bring_files(AttemptKey key,
                                                     std::shared_ptr<const NodeJob> job,
-                                                    std::string& trouble) {
+                                                    Wanted wanted, std::string& trouble) {
     std::string reason;
-    Bring bring = [this, key, job, &trouble] { return send_files(key, job, trouble); };
-    const auto manifest = co_await until_brought(key, std::move(bring), reason);
+    Bring bring = [this, key, job, wanted, &trouble] {
+        return send_files(key, job, wanted, trouble);
+    };
+    const auto manifest = co_await until_brought(key, std::move(bring), wanted, reason);
     if (manifest) co_return *manifest;
     trouble = "its files did not come back: " + reason;
     co_return std::string();
@@ -193,10 +164,10 @@ asio::awaitable<std::string> TaskFiles::bring_files(AttemptKey key,
 /// `trouble`: what was left behind.
 asio::awaitable<std::string> TaskFiles::send_files(AttemptKey key,
                                                    std::shared_ptr<const NodeJob> job,
-                                                   std::string& trouble) {
+                                                   Wanted wanted, std::string& trouble) {
     const std::filesystem::path folder = folder_of(key);
     const auto owner = owner_of(options_.task_user);
-    const auto collected = co_await collect_outputs(files_, bulk_, folder, job->out, owner);
+    const auto collected = co_await collect_outputs(files_, bulk_, folder, job->out, owner, wanted);
     for (const auto& one : collected.left_out)
         trouble += (trouble.empty() ? "left behind: " : ", ") + one;
     co_return collected.manifest;

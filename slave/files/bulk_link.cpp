@@ -49,7 +49,7 @@ asio::awaitable<void> BulkLink::run() {
     Backoff backoff(limits::reconnect_early_max);
     for (;;) {
         auto seen = changed_.count();
-        while (!master_ || !wanted()) seen = co_await changed_.wait(seen);
+        while (!master_ || !link_wanted()) seen = co_await changed_.wait(seen);
         std::string reason;
         try {
             co_await run_once();

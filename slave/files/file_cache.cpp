@@ -64,19 +64,19 @@ void FileCache::Pins::add(const std::string& blob) {
     ++cache_->pinned_[blob];
 }
 
-asio::awaitable<FileCache::Pins> FileCache::hold(std::vector<std::string> blobs) {
+asio::awaitable<FileCache::Pins> FileCache::hold(std::vector<std::string> blobs, Wanted wanted) {
     // Pinned before anybody looks: what is found is not evicted before it is used.
     Pins pins(*this);
     for (const auto& blob : blobs) pins.add(blob);
     auto look = [&store = blobs_, names = std::move(blobs)] { return store.missing(names); };
     const auto missing = co_await files_.run(std::move(look));
-    for (const auto& blob : missing) co_await bring(blob);
+    for (const auto& blob : missing) co_await bring(blob, wanted);
     if (!missing.empty()) co_await make_room();
     co_return pins;
 }
 
 /// One who wants what another brings already waits for him, and takes over if he gives up.
-asio::awaitable<void> FileCache::bring(std::string blob) {
+asio::awaitable<void> FileCache::bring(std::string blob, Wanted wanted) {
     auto seen = changed_.count();
     bool waited = false;
     while (under_way_.contains(blob)) {
@@ -88,7 +88,7 @@ asio::awaitable<void> FileCache::bring(std::string blob) {
         const bool here = co_await files_.run(std::move(look));
         if (here) co_return;
         if (under_way_.contains(blob)) {
-            co_await bring(blob);
+            co_await bring(blob, wanted);
             co_return;
         }
     }
@@ -102,17 +102,17 @@ asio::awaitable<void> FileCache::bring(std::string blob) {
     };
     under_way_.insert(blob);
     const UnderWay guard{*this, blob};
-    co_await fetch(blob);
+    co_await fetch(blob, wanted);
 }
 
 /// On a full disk, again while there is something that can go for it.
-asio::awaitable<void> FileCache::fetch(std::string blob) {
+asio::awaitable<void> FileCache::fetch(std::string blob, Wanted wanted) {
     std::optional<FileError> failure;
     for (bool again = true; again;) {
         failure.reset();
         again = false;
         try {
-            co_await bulk_.fetch(blobs_, blob);
+            co_await bulk_.fetch(blobs_, blob, wanted);
         } catch (const FileError& error) {
             failure = error;
         }

@@ -33,9 +33,9 @@ class FileCache {
         std::vector<std::string> blobs_;
     };
 
-    /// Brings blobs here that are not. Several who want the same one share its way. Throws
-    /// FileError: `not_found`, `full`.
-    asio::awaitable<Pins> hold(std::vector<std::string> blobs);
+    /// Brings blobs here that are not. Several who want the same one share its way, until none of
+    /// them does any more. Throws FileError: `not_found`, `full`, `unwanted`.
+    asio::awaitable<Pins> hold(std::vector<std::string> blobs, Wanted wanted);
 
     /// Where a blob is that is held.
     std::filesystem::path path_of(const std::string& blob) const { return blobs_.path_of(blob); }
@@ -43,8 +43,8 @@ class FileCache {
     BlobStore& blobs() { return blobs_; }
 
   private:
-    asio::awaitable<void> bring(std::string blob);
-    asio::awaitable<void> fetch(std::string blob);
+    asio::awaitable<void> bring(std::string blob, Wanted wanted);
+    asio::awaitable<void> fetch(std::string blob, Wanted wanted);
     asio::awaitable<void> make_room();
     /// Whether something could go.
     asio::awaitable<bool> free_space(std::int64_t bytes);

@@ -124,6 +124,7 @@ struct LinkWorld {
 };
 
 constexpr std::int64_t mebibyte = 1024 * 1024;
+const Wanted always;
 
 std::string manifest_with(LinkWorld& world, const std::string& path, const std::string& text) {
     Manifest manifest;
@@ -155,7 +156,7 @@ TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bu
         std::vector<std::string> names(1, "work");
         const auto troubles = co_await folders.make(std::move(names));
         CHECK(troubles.front().empty());
-        co_await place_inputs(w.files, w.cache, work, manifests, owner);
+        co_await place_inputs(w.files, w.cache, work, manifests, owner, always);
         CHECK(test::read_text(work / "run.sh") == "echo hello");
         CHECK((fs::status(work / "run.sh").permissions() & fs::perms::owner_exec) !=
               fs::perms::none);
@@ -164,7 +165,7 @@ TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bu
         fs::create_symlink("/etc/passwd", work / "out/passwd");
         std::vector<std::string> globs;
         globs.push_back("out/*");
-        result = co_await collect_outputs(w.files, w.bulk, work, globs, owner);
+        result = co_await collect_outputs(w.files, w.bulk, work, globs, owner, always);
         co_await remove_folder(w.files, work);
         CHECK_FALSE(fs::exists(work));
     }(world, first, second, collected));
@@ -197,11 +198,11 @@ TEST_CASE("transfers survive breaks of the link and go on where they were", "[bu
         auto fetch = [](LinkWorld& inner, const std::string& name) -> asio::awaitable<void> {
             std::vector<std::string> names;
             names.push_back(name);
-            const auto pins = co_await inner.cache.hold(std::move(names));
+            const auto pins = co_await inner.cache.hold(std::move(names), always);
         };
         auto put = [](LinkWorld& inner, const std::string& text) -> asio::awaitable<void> {
             const auto name = sha256_hex(text);
-            co_await inner.bulk.put_bytes(text, name);
+            co_await inner.bulk.put_bytes(text, name, always);
         };
         co_await until_first_failure(fetch(w, down), cut(w, breaks));
         CHECK(w.cache.blobs().has(down));
@@ -220,7 +221,7 @@ TEST_CASE("several who want the same file share its way, and one may give up", "
         auto want = [](LinkWorld& inner, const std::string& which) -> asio::awaitable<void> {
             std::vector<std::string> names;
             names.push_back(which);
-            const auto pins = co_await inner.cache.hold(std::move(names));
+            const auto pins = co_await inner.cache.hold(std::move(names), always);
         };
         auto want_briefly = [&want](LinkWorld& inner,
                                     const std::string& which) -> asio::awaitable<void> {
@@ -244,7 +245,7 @@ TEST_CASE("what is left of an earlier fetch and damaged is fetched anew", "[bulk
     auto work = [](LinkWorld& w, const std::string& name) -> asio::awaitable<void> {
         std::vector<std::string> names;
         names.push_back(name);
-        const auto pins = co_await w.cache.hold(std::move(names));
+        const auto pins = co_await w.cache.hold(std::move(names), always);
     };
     world.run(work(world, blob));
     CHECK(world.cache.blobs().read(blob, bytes.size()) == bytes);
@@ -257,7 +258,7 @@ TEST_CASE("what the master does not have is an error, not a wait", "[bulk]") {
         std::vector<std::string> names;
         names.push_back(sha256_hex("nothing"));
         try {
-            const auto pins = co_await w.cache.hold(std::move(names));
+            const auto pins = co_await w.cache.hold(std::move(names), always);
         } catch (const FileError& error) {
             result = error.code;
         }
