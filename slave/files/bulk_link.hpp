@@ -13,10 +13,12 @@
 #include "common/blob_store.hpp"
 #include "common/connection.hpp"
 #include "common/file_thread.hpp"
+#include "common/limits.hpp"
 #include "common/messages.hpp"
 #include "common/output_piece.hpp"
 #include "common/text.hpp"
 #include "common/wakeup.hpp"
+#include "slave/core/backoff.hpp"
 #include "slave/files/wanted.hpp"
 
 namespace rpic {
@@ -119,6 +121,7 @@ class BulkLink {
     std::optional<HostPort> master_;
     std::string key_;
     Connection* link_ = nullptr;
+    Backoff backoff_{limits::reconnect_early_max};
     std::int64_t last_request_ = 0;
     std::map<std::int64_t, PendingPtr> pending_;
     std::deque<ReadOutput> questions_;

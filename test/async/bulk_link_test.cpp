@@ -214,6 +214,25 @@ TEST_CASE("transfers survive breaks of the link and go on where they were", "[bu
     CHECK(world.context.blobs.has(sha256_hex(other)));
 }
 
+TEST_CASE("a link that worked and broke is there again at once", "[bulk]") {
+    LinkWorld world;
+    auto work = [](LinkWorld& w) -> asio::awaitable<void> {
+        const auto began = Clock::now();
+        const Duration moment = 1ms;
+        for (int breaks = 0; breaks < 8; ++breaks) {
+            std::vector<std::string> names;
+            names.push_back(sha256_hex("nothing"));
+            const auto missing = co_await w.bulk.missing(std::move(names), always);
+            CHECK(missing.size() == 1);
+            w.cut();
+            while (w.bulk.connected()) co_await sleep_for(moment);
+        }
+        // The waits of an outage would be 10 s in all, as a rule.
+        CHECK(Clock::now() - began < 4s);
+    };
+    world.run(work(world));
+}
+
 TEST_CASE("several who want the same file share its way, and one may give up", "[bulk]") {
     LinkWorld world;
     const auto blob = world.on_master(test::noise(4 * mebibyte));
