@@ -100,6 +100,41 @@ asio::awaitable<HashedFile> hash_file(FileThread& files, std::shared_ptr<Descrip
     co_return hashing->result;
 }
 
+/// Which blob a file of the task is. Empty: it cannot be read; `trouble` says why.
+asio::awaitable<HashedFile> hash_output(FileThread& files, std::filesystem::path folder,
+                                        std::string path, std::int64_t uid, Wanted wanted,
+                                        std::string& trouble) {
+    HashedFile hashed;
+    try {
+        auto file = co_await open_output(files, folder, path, uid);
+        hashed = co_await hash_file(files, std::move(file), path, wanted);
+    } catch (const FileError& error) {
+        trouble = error.what();
+    }
+    check_wanted(wanted);
+    co_return hashed;
+}
+
+/// Finds out which blobs they are. One that cannot be read does not keep the others here.
+asio::awaitable<void> hash_outputs(FileThread& files, std::filesystem::path folder,
+                                   std::int64_t uid, Wanted wanted, Found& found) {
+    std::vector<ManifestEntry> readable;
+    for (auto& entry : found.manifest.entries) {
+        const bool is_file = !entry.folder && entry.link.empty();
+        std::string trouble;
+        if (is_file) {
+            auto hashed = co_await hash_output(files, folder, entry.path, uid, wanted, trouble);
+            entry.blob = std::move(hashed.blob);
+            entry.size = hashed.size;
+        }
+        if (trouble.empty())
+            readable.push_back(std::move(entry));
+        else
+            found.leave_out(std::move(trouble));
+    }
+    found.manifest.entries = std::move(readable);
+}
+
 asio::awaitable<Collected> collect_outputs(FileThread& files, BulkLink& bulk,
                                            std::filesystem::path folder,
                                            std::vector<std::string> globs, Owner owner,
@@ -109,14 +144,11 @@ asio::awaitable<Collected> collect_outputs(FileThread& files, BulkLink& bulk,
         return find_matching(open_folder(folder), Globs(globs), uid);
     };
     auto found = co_await files.run(std::move(find));
+    co_await hash_outputs(files, folder, owner.uid, wanted, found);
     result.left_out = std::move(found.left_out);
     if (found.manifest.entries.empty()) co_return result;
-    for (auto& entry : found.manifest.entries) {
-        if (entry.folder || !entry.link.empty()) continue;
-        auto file = co_await open_output(files, folder, entry.path, owner.uid);
-        const auto hashed = co_await hash_file(files, std::move(file), entry.path, wanted);
-        entry.blob = hashed.blob;
-        entry.size = hashed.size;
+    for (const auto& entry : found.manifest.entries) {
+        if (!entry.is_file()) continue;
         ++result.files;
         result.bytes += entry.size;
     }

@@ -21,7 +21,7 @@ struct Collected {
     std::string manifest;  // the blob, which the master has; empty if nothing matched
     std::int64_t files = 0;
     std::int64_t bytes = 0;
-    std::vector<std::string> left_out;  // in words, what matched and cannot travel
+    std::vector<std::string> left_out;  // in words, what matched and cannot be read or travel
 };
 /// Sends what matches the globs of --out to the master. What the task changes meanwhile (it should
 /// have ended) is an error or left out.

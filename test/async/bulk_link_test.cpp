@@ -178,6 +178,23 @@ TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bu
     CHECK(manifest.entries[1].blob == sha256_hex("echo hello"));
 }
 
+TEST_CASE("a file that cannot be read does not keep the others from the master", "[bulk]") {
+    LinkWorld world;
+    Collected collected;
+    world.run([](LinkWorld& w, Collected& result) -> asio::awaitable<void> {
+        std::vector<std::string> globs;
+        globs.push_back("cmdline");
+        globs.push_back("mem");  // not from its beginning, whoever tries
+        const Owner owner;
+        const fs::path itself = "/proc/self";
+        result = co_await collect_outputs(w.files, w.bulk, itself, globs, owner, always);
+    }(world, collected));
+    CHECK(collected.files == 1);
+    REQUIRE(collected.left_out.size() == 1);
+    CHECK(collected.left_out[0].find("cannot read mem") == 0);
+    CHECK(world.context.blobs.has(sha256_hex(test::read_text("/proc/self/cmdline"))));
+}
+
 TEST_CASE("transfers survive breaks of the link and go on where they were", "[bulk]") {
     LinkWorld world;
     const auto bytes = test::noise(24 * mebibyte);
