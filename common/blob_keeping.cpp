@@ -153,7 +153,7 @@ void BlobStore::evict_partial(std::int64_t max_bytes) {
         const auto most_age = sum > max_bytes ? std::chrono::seconds(limits::partial_spared)
                                               : std::chrono::seconds(limits::partial_kept);
         if (partial.age <= most_age.count()) break;
-        drop_incoming(partial.blob);
+        drop_partial(partial.blob);
         sum -= partial.size;
     }
 }

@@ -74,10 +74,12 @@ void BlobStore::need_space(std::int64_t bytes, std::int64_t keep_free_bytes) {
     const auto free =
         static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
     if (free - bytes >= keep_free_bytes) return;
-    throw FileError("full", "the disk of " + folder_.native() + " has " + format_size(free) +
+    FileError error("full", "the disk of " + folder_.native() + " has " + format_size(free) +
                                 " free: not enough for " + format_size(bytes) + " more, because " +
                                 format_size(keep_free_bytes) +
                                 " are to stay free; make room there");
+    error.short_bytes = keep_free_bytes + bytes - free;
+    throw error;
 }
 
 // ------------------------------------------------------------------------------------- parts
@@ -101,7 +103,7 @@ BlobStore::Partials::iterator BlobStore::start_partial(const std::string& blob, 
                                                        bool anew, std::int64_t keep_free_bytes) {
     const auto path = incoming(blob);
     if (anew) {
-        drop_incoming(blob);
+        drop_partial(blob);
         need_space(size, keep_free_bytes);
     }
     Partial partial;
@@ -141,7 +143,9 @@ void BlobStore::drop_partial(Partials::iterator partial) {
 }
 
 /// What there is so far of a blob, if anything, whether it is open or not.
-void BlobStore::drop_incoming(const std::string& blob) {
+void BlobStore::drop_partial(const std::string& blob) {
+    check_name(blob);
+    prepare();
     const auto open = std::find_if(partials_.begin(), partials_.end(),
                                    [&](const Partial& partial) { return partial.blob == blob; });
     if (open != partials_.end()) return drop_partial(open);
@@ -149,6 +153,18 @@ void BlobStore::drop_incoming(const std::string& blob) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) == 0 && ::unlink(path.c_str()) == 0)
         partial_bytes_ -= status.st_size;
+}
+
+void BlobStore::drop_partials_except(const std::set<std::string>& needed) {
+    prepare();
+    std::vector<std::string> dropped;
+    std::error_code error;
+    std::filesystem::directory_iterator files(folder_ / "incoming", error);
+    for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
+        auto name = files->path().filename().native();
+        if (is_blob_name(name) && !needed.contains(name)) dropped.push_back(std::move(name));
+    }
+    for (const auto& blob : dropped) drop_partial(blob);
 }
 
 std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, std::int64_t offset,

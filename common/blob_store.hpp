@@ -44,6 +44,9 @@ class BlobStore {
     /// earlier run of the program has left is read again first; if that is all of it, it becomes a
     /// blob, or is thrown away if it has another hash.
     std::int64_t received(const std::string& blob, std::int64_t size);
+    /// Deletes what there is of an incomplete one, or of all but those.
+    void drop_partial(const std::string& blob);
+    void drop_partials_except(const std::set<std::string>& needed);
 
     struct Piece {
         std::int64_t size = 0;  // of the whole
@@ -144,7 +147,6 @@ class BlobStore {
                                      std::int64_t keep_free_bytes);
     void read_again(Partial& partial);
     void drop_partial(Partials::iterator partial);
-    void drop_incoming(const std::string& blob);
     std::string finish(Partials::iterator partial);
     void adopt(const Descriptor& file, const std::filesystem::path& path, const std::string& blob,
                std::int64_t size);

@@ -55,6 +55,7 @@ WorkerRole::WorkerRole(const asio::any_io_executor& executor, const SlaveOptions
       to_prepare_(executor),
       to_fetch_(executor),
       to_collect_(executor),
+      to_read_(executor),
       to_remove_(executor),
       power_commands_(executor),
       ordered_(executor),
@@ -299,7 +300,11 @@ void WorkerRole::carry_out(const NodeAttempts::Kill& effect, Effects&) {
 }
 
 void WorkerRole::carry_out(const NodeAttempts::Collect& effect, Effects&) {
-    to_collect_.push(effect.key);
+    const auto* attempt = attempts_.find(effect.key);
+    if (attempt == nullptr) return;
+    const bool sends =
+        is_collecting(effect.key) && (!attempt->output_file.empty() || attempt->brings_files());
+    (sends ? to_collect_ : to_read_).push(effect.key);
 }
 
 void WorkerRole::carry_out(const NodeAttempts::DropOutput& effect, Effects&) {

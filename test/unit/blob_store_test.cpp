@@ -221,6 +221,42 @@ TEST_CASE("a disk that has to keep more free than it has takes nothing", "[blobs
     CHECK(store.put_chunk(sha256_hex("hello"), 5, 0, "hello", 0) == 5);
 }
 
+TEST_CASE("a full disk says how much room is wanting", "[blobs]") {
+    test::TemporaryFolder folder;
+    const std::int64_t keep_free = std::int64_t{1} << 60;
+    BlobStore store(folder.path() / "blobs", keep_free);
+    std::int64_t wanting = 0;
+    try {
+        put(store, sha256_hex("x"), "x", 0, 1);
+    } catch (const FileError& error) {
+        wanting = error.short_bytes;
+    }
+    CHECK(wanting > 0);
+    CHECK(wanting <= keep_free + 1);
+}
+
+TEST_CASE("what did not come whole is dropped when nobody goes on with it", "[blobs]") {
+    test::TemporaryFolder folder;
+    const auto first = noise(2 * limits::chunk_bytes, 1);
+    const auto second = noise(2 * limits::chunk_bytes, 2);
+    const auto third = noise(2 * limits::chunk_bytes, 3);
+    {
+        BlobStore earlier(folder.path() / "blobs");
+        put(earlier, sha256_hex(first), first, 0, part);
+    }
+    BlobStore store(folder.path() / "blobs");
+    put(store, sha256_hex(second), second, 0, part);
+    put(store, sha256_hex(third), third, 0, part);
+    CHECK(store.bytes() == 3 * part);
+    store.drop_partials_except({sha256_hex(third)});
+    CHECK(store.bytes() == part);
+    CHECK(store.received(sha256_hex(first), 2 * part) == 0);
+    CHECK(store.received(sha256_hex(second), 2 * part) == 0);
+    CHECK(put(store, sha256_hex(third), third, part, 2 * part) == 2 * part);
+    store.drop_partial(sha256_hex(third));
+    CHECK(store.has(sha256_hex(third)));
+}
+
 TEST_CASE("the longest unused blobs make room, pinned ones stay", "[blobs]") {
     test::TemporaryFolder folder;
     BlobStore store(folder.path());

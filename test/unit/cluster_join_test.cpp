@@ -421,8 +421,10 @@ TEST_CASE("a copied card that cannot be written makes one node, however often it
 TEST_CASE("the key of one node makes no crowd of nodes") {
     auto world = with_one_node();
     SessionId session = 1;
-    for (std::int64_t copy = 0; copy < limits::copies_of_node; ++copy)
-        world.rejoin("id1", ++session, hello_of("pi", "board " + std::to_string(session)));
+    for (std::int64_t copy = 0; copy < limits::copies_of_node; ++copy) {
+        ++session;
+        world.rejoin("id1", session, hello_of("pi", "board " + std::to_string(session)));
+    }
     CHECK(world.cluster.nodes().size() == 1 + static_cast<std::size_t>(limits::copies_of_node));
     CHECK(world.rejoin("id1", ++session, hello_of("pi", "another board")) ==
           "full: 16 machines use the key of node pi already: start this one with --rejoin");
