@@ -1,5 +1,6 @@
 #include <map>
 
+#include "master/peers.hpp"
 #include "test/async/test_master.hpp"
 
 using namespace rpic;
