@@ -345,10 +345,9 @@ asio::awaitable<void> JobDesk::serve(ChangeNode request) {
     const std::string id = node->record.id;
     Effects effects;
     if (!request.labels.empty() && !context_.cluster.set_labels(id, request.labels, effects))
-        throw RequestError{"full", "labels are printable, one has at most " +
-                                       std::to_string(limits::text_chars) +
-                                       " bytes, and those of a node together " +
-                                       std::to_string(limits::labels_bytes)};
+        throw RequestError{"full", "a label has at most " + std::to_string(limits::text_chars) +
+                                       " bytes, all printable, and those of a node have " +
+                                       std::to_string(limits::labels_bytes) + " bytes together"};
     const bool drain = request.drain.value_or(!request.power.empty());
     if (request.drain || !request.power.empty()) {
         std::optional<Instant> deadline;
