@@ -16,6 +16,27 @@ namespace {
 
 enum class Finding { ok, warning, problem };
 
+/// Where keys are, in the state folder: in these folders themselves. What is below them or beside
+/// them is of tasks, which name their files as they like.
+constexpr const char* secret_folders[] = {"master", "client", "slave-basic", "slave-worker",
+                                          "slave-webserver"};
+
+bool is_secret(const std::filesystem::path& file) {
+    const auto name = file.filename().string();
+    return name.ends_with(".key") || name == "login" || name.starts_with("store.db");
+}
+
+/// The files of a folder that hold keys; none of one that is not there or closed to us.
+std::vector<std::filesystem::path> secrets_in(const std::filesystem::path& folder) {
+    std::vector<std::filesystem::path> secrets;
+    std::error_code error;
+    // Not by ++, which throws.
+    for (std::filesystem::directory_iterator file(folder, error), end; !error && file != end;
+         file.increment(error))
+        if (is_secret(file->path())) secrets.push_back(file->path());
+    return secrets;
+}
+
 /// Looks at one thing after the other and tells what it found.
 class Doctor {
   public:
@@ -49,16 +70,13 @@ class Doctor {
             return say(Finding::ok, "secrets", "none are kept in " + state.string());
         int looked = 0;
         std::string open;
-        for (const auto& entry : std::filesystem::recursive_directory_iterator(
-                 state, std::filesystem::directory_options::skip_permission_denied, error)) {
-            const auto name = entry.path().filename().string();
-            const bool secret =
-                name.ends_with(".key") || name == "login" || name.starts_with("store.db");
-            struct stat status {};
-            if (!secret || ::stat(entry.path().c_str(), &status) != 0) continue;
-            ++looked;
-            if ((status.st_mode & 077) != 0) open = entry.path().string();
-        }
+        for (const auto* folder : secret_folders)
+            for (const auto& file : secrets_in(state / folder)) {
+                struct stat status {};
+                if (::stat(file.c_str(), &status) != 0) continue;
+                ++looked;
+                if ((status.st_mode & 077) != 0) open = file.string();
+            }
         if (open.empty())
             say(Finding::ok, "secrets",
                 std::to_string(looked) + " files, all for their owner alone");
@@ -159,7 +177,7 @@ class Doctor {
                                   : result.finding == Finding::warning ? Colour::warning
                                                                        : Colour::bad;
             if (result.finding == Finding::problem) ++problems;
-            if (invocation_.format == Format::json || invocation_.format == Format::jsonl)
+            if (invocation_.machine_readable())
                 findings.push_back(
                     {{"finding", word}, {"subject", result.subject}, {"text", result.text}});
             else
@@ -167,7 +185,7 @@ class Doctor {
                             std::string(8 - std::string(word).size(), ' ').c_str(),
                             result.subject.c_str(), result.text.c_str());
         }
-        if (invocation_.format == Format::json || invocation_.format == Format::jsonl) {
+        if (invocation_.machine_readable()) {
             json::object value;
             value["problems"] = problems;
             value["findings"] = std::move(findings);

@@ -1,13 +1,13 @@
 #include "cli/download.hpp"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
 
+#include "cli/part_folder.hpp"
 #include "common/beneath.hpp"
 #include "common/clock.hpp"
 #include "common/file_io.hpp"
@@ -16,9 +16,6 @@
 namespace rpic {
 
 namespace {
-
-/// Where files are while they are not complete, inside the folder where they are to be.
-constexpr std::string_view partial_folder = ".rpicluster-part";
 
 using OnBytes = std::function<void(std::int64_t received)>;
 
@@ -108,18 +105,7 @@ InPlace look(const Descriptor& folder, const ManifestEntry& entry) {
 class Download {
   public:
     Download(Client& client, const std::string& folder, const OnProgress& report)
-        : client_(client),
-          folder_name_(folder),
-          folder_(open_folder(folder)),
-          part_(std::filesystem::path(folder) / partial_folder),
-          store_(part_),
-          report_(report) {
-        // One who could put a link there could choose what is written.
-        struct stat status {};
-        const bool there = ::lstat(part_.c_str(), &status) == 0;
-        if (there && (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid()))
-            throw FileError("conflict", part_.native() + " is in the way: delete it");
-    }
+        : client_(client), folder_name_(folder), folder_(open_folder(folder)), report_(report) {}
 
     Downloaded run(const Manifest& all) {
         for (const auto& entry : all.entries) plan(entry);
@@ -128,8 +114,7 @@ class Download {
                         [this](const ManifestEntry& file) { return contents(file); });
         while (!placing.step()) tell(false);
         tell(true);
-        Removing removing(part_.native());
-        while (!removing.step()) continue;
+        if (part_) part_->remove();
         result_.files = placing.files_done();
         result_.bytes = placing.bytes_done();
         return std::move(result_);
@@ -150,8 +135,9 @@ class Download {
     Placing::Contents contents(const ManifestEntry& file) {
         const auto before = progress_.bytes_done;
         const bool first = got_.insert(file.blob).second;
+        if (!part_) store_.emplace(part_.emplace(folder_name_).path());
         if (first) {
-            get_blob(client_, store_, file.blob, [&](std::int64_t received) {
+            get_blob(client_, *store_, file.blob, [&](std::int64_t received) {
                 progress_.bytes_done = before + received;
                 tell(false);
             });
@@ -159,8 +145,8 @@ class Download {
             ++progress_.files_done;
         }
         Placing::Contents from;
-        from.file = store_.open(file.blob);
-        if (--uses_[file.blob] == 0) from.move_from = store_.path_of(file.blob).native();
+        from.file = store_->open(file.blob);
+        if (--uses_[file.blob] == 0) from.move_from = store_->path_of(file.blob).native();
         return from;
     }
 
@@ -174,8 +160,8 @@ class Download {
     Client& client_;
     std::string folder_name_;
     Descriptor folder_;
-    std::filesystem::path part_;
-    BlobStore store_;
+    std::optional<PartFolder> part_;  // if there is something to bring
+    std::optional<BlobStore> store_;  // in it
     const OnProgress& report_;
     Instant told_{};
     TransferProgress progress_;

@@ -44,6 +44,7 @@ std::optional<GetJob> FinishedTasks::next_request() {
     request.tasks = passed_over_selector();
     asked_passed_over_ = !request.tasks.empty();
     if (!asked_passed_over_) {
+        request.tasks = tasks_;
         request.after = last_ended_;
         request.limit = tasks_per_request;
     }
@@ -68,6 +69,7 @@ void FinishedTasks::take(const std::vector<TaskView>& tasks,
     // Whoever waits behind tasks_per_request tasks that all have not ended is found later.
     const bool to_the_end = last == tasks.rbegin() && last != tasks.rend();
     over_ = !(to_the_end && next);
+    open_behind_ = last != tasks.rbegin() || next;
 }
 
 bool FinishedTasks::all_ended_before(std::int64_t index) const {

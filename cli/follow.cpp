@@ -17,7 +17,7 @@ bool may_have_output(const TaskView& task) {
     return task.output_bytes > 0 || task.state == "running";
 }
 
-/// One connection's time of watching. True: all have ended.
+/// One connection's time of watching. True: all have ended, or what was seen is enough.
 bool watch_once(Client& client, const std::string& jobs, const JobWatcher& watcher) {
     WatchJobs request;
     request.jobs = jobs;
@@ -39,6 +39,7 @@ bool watch_once(Client& client, const std::string& jobs, const JobWatcher& watch
         for (auto& job : page.jobs) picture.push_back(std::move(job));
         if (page.more) continue;
         watcher.on_change(picture);
+        if (watcher.enough()) return true;
         picture.clear();
     }
     return false;
@@ -64,6 +65,7 @@ JobAnswer get_job(Client& client, GetJob request) {
     const auto id = client.send(std::move(request));
     JobAnswer answer;
     answer.detail = Client::take<JobDetail>(client.reply_to(id));
+    answer.detail.job.command = answer.detail.spec.command;
     for (bool more = true; more;) {
         auto page = Client::take<TaskList>(client.reply_to(id));
         for (auto& task : page.tasks) answer.tasks.push_back(std::move(task));

@@ -37,6 +37,8 @@ auto across_restarts(Client& client, const Step& step) {
 struct JobWatcher {
     std::function<void(const std::vector<JobView>&)> on_change;
     std::function<void()> on_tick = [] {};
+    /// Asked after each change: whether the rest does not matter.
+    std::function<bool()> enough = [] { return false; };
 };
 void watch_jobs(Client& client, const std::string& jobs, const JobWatcher& watcher);
 

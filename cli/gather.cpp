@@ -56,7 +56,7 @@ Gatherer::Gatherer(Client& client, std::string job, const Console& console, Gath
       id_(std::move(job)),
       console_(console),
       options_(std::move(options)),
-      finished_(id_),
+      finished_(id_, options_.tasks),
       copier_(client, job_number(id_)) {}
 
 Gathered Gatherer::run() {
@@ -68,6 +68,7 @@ Gathered Gatherer::run() {
         show_progress();
     };
     watcher.on_tick = [this] { show_progress(); };
+    watcher.enough = [this] { return !options_.tasks.empty() && finished_.all_ended(); };
     watch_jobs(client_, id_, watcher);
     for (;;) {
         look();

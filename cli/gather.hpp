@@ -13,6 +13,7 @@
 namespace rpic {
 
 struct GatherOptions {
+    std::string tasks;  // a selector of indices; empty: all
     bool outputs = true;
     bool keep_order = false;  // of the items; else in the order in which the tasks end
     std::string folder;       // where the files that come back go; empty: they stay on the master
@@ -30,8 +31,8 @@ struct Gathered {
     std::vector<std::string> complaints;  // about the first tasks that failed
 };
 
-/// Stays with a job until it ends. Prints the output of each task in one piece once that has ended,
-/// brings files home, and shows the progress on a terminal.
+/// Stays with a job until it ends, or all of the chosen tasks have. Prints the output of each task
+/// in one piece once that has ended, brings files home, and shows the progress on a terminal.
 class Gatherer {
   public:
     Gatherer(Client& client, std::string job, const Console& console, GatherOptions options);

@@ -6,9 +6,6 @@
 
 namespace rpic {
 
-/// How many bytes at the end are the begin of a character whose rest is still to come.
-std::size_t incomplete_tail(std::string_view bytes);
-
 /// The items of a job as they travel: each ended by a NUL. Pure. Throws UsageError for an item that
 /// is too long, not UTF-8 or holds a NUL, and for more than limits::tasks_per_job.
 class ItemList {

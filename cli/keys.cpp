@@ -1,8 +1,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
@@ -15,17 +17,13 @@ namespace rpic {
 
 namespace {
 
-bool is_json(const Invocation& invocation) {
-    return invocation.format == Format::json || invocation.format == Format::jsonl;
-}
-
 int show_join_key(const Invocation& invocation, Arguments arguments) {
     GetJoinKey request;
     request.rotate = arguments.take_toggle("--rotate");
     arguments.finish();
     Client client(find_credentials(invocation.settings));
     const auto answer = client.ask<JoinKey>(request);
-    if (is_json(invocation)) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["join_key"] = answer.join_key;
         print_json(std::move(value));
@@ -58,7 +56,7 @@ int create_token(const Invocation& invocation, Arguments arguments) {
     }
     Client client(find_credentials(invocation.settings));
     const auto answer = client.ask<TokenCreated>(request);
-    if (is_json(invocation)) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["token"] = answer.token;
         value["name"] = answer.name;
@@ -104,7 +102,7 @@ int revoke_token(const Invocation& invocation, Arguments arguments) {
     arguments.finish();
     Client client(find_credentials(invocation.settings));
     client.ask<Done>(request);
-    if (is_json(invocation)) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["revoked"] = request.name;
         print_json(std::move(value));
@@ -114,22 +112,50 @@ int revoke_token(const Invocation& invocation, Arguments arguments) {
     return exit_code::ok;
 }
 
+termios terminal_before{};  // of HiddenTyping, where a signal handler finds it
+
+/// Ctrl-C and its like: not every shell makes the terminal show again what is typed.
+void show_typing_and_end(int signal) {
+    ::tcsetattr(0, TCSANOW, &terminal_before);
+    ::raise(signal);  // SA_RESETHAND: this one ends us
+}
+
+/// While it lives the terminal does not show what is typed. Afterwards it does, also if a signal
+/// has ended this process.
+class HiddenTyping {
+  public:
+    HiddenTyping() {
+        ::tcgetattr(0, &terminal_before);
+        struct sigaction action {};
+        action.sa_handler = &show_typing_and_end;
+        action.sa_flags = SA_RESETHAND;
+        for (const int signal : ending_) ::sigaction(signal, &action, nullptr);
+        termios hidden = terminal_before;
+        hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        hidden.c_cc[VSUSP] = _POSIX_VDISABLE;  // Ctrl-Z would leave it hidden, too
+        ::tcsetattr(0, TCSANOW, &hidden);
+    }
+    ~HiddenTyping() {
+        ::tcsetattr(0, TCSANOW, &terminal_before);
+        for (const int signal : ending_) std::signal(signal, SIG_DFL);
+    }
+    HiddenTyping(const HiddenTyping&) = delete;
+    HiddenTyping& operator=(const HiddenTyping&) = delete;
+
+  private:
+    static constexpr int ending_[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+};
+
 /// A line of stdin; a person who types it does not see it.
 std::string read_secret_line() {
-    termios shown{};
-    const bool terminal = ::isatty(0) == 1 && ::tcgetattr(0, &shown) == 0;
-    if (terminal) {
+    std::optional<HiddenTyping> hidden;
+    if (::isatty(0) == 1) {
+        hidden.emplace();
         std::fprintf(stderr, "Token: ");
-        termios hidden = shown;
-        hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-        ::tcsetattr(0, TCSANOW, &hidden);
     }
     std::string line;
     std::getline(std::cin, line);
-    if (terminal) {
-        ::tcsetattr(0, TCSANOW, &shown);
-        std::fprintf(stderr, "\n");
-    }
+    if (hidden) std::fprintf(stderr, "\n");
     return line;
 }
 
@@ -162,7 +188,7 @@ int verb_login(const Invocation& invocation) {
     client.ask<Status>(GetStatus{});
     store_login(state_dir(invocation.settings.text("state-dir")), *master, credentials.key);
     const auto address = format_host_port(master->host, master->port);
-    if (is_json(invocation)) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["master"] = address;
         print_json(std::move(value));

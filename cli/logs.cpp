@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "cli/gather.hpp"
-#include "cli/items.hpp"
 #include "cli/job_json.hpp"
 #include "cli/verbs.hpp"
 #include "common/errors.hpp"
@@ -123,14 +122,15 @@ void follow_one(Client& client, std::int64_t job, std::int64_t task, Printer& pr
     printer.end_task();
 }
 
-void follow_many(Client& client, const std::string& job, Printer& printer) {
+void follow_many(Client& client, const GetJob& request, Printer& printer) {
     const Console console;
     GatherOptions options;
+    options.tasks = request.tasks;
     options.sink = [&](const TaskView& task, OutputStream stream, std::string_view bytes) {
         printer.write(task.index, stream, bytes);
     };
     options.end_of_task = [&](const TaskView&) { printer.end_task(); };
-    Gatherer(client, job, console, options).run();
+    Gatherer(client, request.job, console, options).run();
 }
 
 }  // namespace
@@ -164,7 +164,7 @@ int verb_logs(const Invocation& invocation) {
     else
         printer = std::make_unique<TextPrinter>(prefix || (many && ::isatty(1) == 1));
     if (follow && many)
-        follow_many(client, job.id, *printer);
+        follow_many(client, request, *printer);
     else if (follow)
         follow_one(client, job_number(job.id), answer.tasks.front().index, *printer);
     else

@@ -140,7 +140,7 @@ int verb_remove(const Invocation& invocation) {
         throw RequestFailedError("not_found", "there is no node with a name that long");
     Client client(find_credentials(invocation.settings));
     client.ask<Done>(request);
-    if (invocation.format == Format::json || invocation.format == Format::jsonl) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["removed"] = request.node;
         print_json(std::move(value));
@@ -155,7 +155,7 @@ int verb_status(const Invocation& invocation) {
     arguments.finish();
     Client client(find_credentials(invocation.settings));
     const auto status = client.ask<Status>(GetStatus{});
-    if (invocation.format == Format::json || invocation.format == Format::jsonl) {
+    if (invocation.machine_readable()) {
         auto value = to_json(status).as_object();
         value.erase("id");
         print_json(std::move(value));

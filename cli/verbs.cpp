@@ -142,7 +142,7 @@ void Arguments::finish() const {
 
 int verb_version(const Invocation& invocation) {
     Arguments(invocation.arguments).finish();
-    if (invocation.format == Format::json || invocation.format == Format::jsonl) {
+    if (invocation.machine_readable()) {
         json::object value;
         value["program"] = version;
         print_json(std::move(value));

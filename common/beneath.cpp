@@ -99,8 +99,7 @@ class Search {
     }
 
     void leave_out(const std::string& path, const std::string& why) {
-        constexpr std::size_t told = 10;
-        if (found_.left_out.size() < told) found_.left_out.push_back(for_log(path) + " " + why);
+        found_.leave_out(for_log(path) + " " + why);
     }
 
     const Globs& globs_;
@@ -109,6 +108,11 @@ class Search {
 };
 
 }  // namespace
+
+void Found::leave_out(std::string text) {
+    constexpr std::size_t told = 10;
+    if (left_out.size() < told) left_out.push_back(std::move(text));
+}
 
 Descriptor open_folder(const std::string& path) {
     Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

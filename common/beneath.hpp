@@ -87,6 +87,7 @@ class Placing {
 struct Found {
     Manifest manifest;
     std::vector<std::string> left_out;  // in words, what matched and cannot come; a few of them
+    void leave_out(std::string text);
 };
 /// `uid`: only files of this user are taken (-1: everybody's), so that a hard link to somebody
 /// else's file brings nothing.

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/blob_store.hpp"
@@ -21,23 +22,30 @@ std::string BlobStore::put_bytes(std::string_view bytes) {
     const auto path = next_copy();
     const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!file) fail_file("write", path.native());
+    partial_bytes_ += size;
     try {
         write_at(file, 0, bytes, path.native());
-        adopt(file, path, blob, 0);
-        bytes_ += size;
+        adopt(file, path, blob, size);
     } catch (const FileError&) {
+        partial_bytes_ -= size;
         ::unlink(path.c_str());
         throw;
     }
     return blob;
 }
 
-std::string BlobStore::put_file(const std::filesystem::path& file) {
-    Descriptor source(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!source) fail_file("read", file.native());
-    Intake intake(*this, std::move(source));
-    while (!intake.step()) continue;
-    return intake.blob();
+void BlobStore::take(const std::filesystem::path& file, const std::string& blob) {
+    prepare();
+    const Descriptor opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    struct stat status {};
+    if (!opened || ::fstat(opened.get(), &status) != 0) fail_file("read", file.native());
+    partial_bytes_ += status.st_size;
+    try {
+        adopt(opened, file, blob, status.st_size);
+    } catch (const FileError&) {
+        partial_bytes_ -= status.st_size;
+        throw;
+    }
 }
 
 BlobStore::Intake::Intake(BlobStore& store, Descriptor source)
@@ -63,7 +71,7 @@ BlobStore::Intake::Intake(Intake&& other) noexcept
 BlobStore::Intake::~Intake() {
     if (!target_ || !blob_.empty()) return;
     ::unlink(path_.c_str());
-    store_.bytes_ -= size_;
+    store_.partial_bytes_ -= size_;
 }
 
 bool BlobStore::Intake::step() {
@@ -74,7 +82,7 @@ bool BlobStore::Intake::step() {
         const auto bytes = read_at(from, size_, file_read_bytes, path_.native());
         const auto count = static_cast<std::int64_t>(bytes.size());
         if (!shared_) write_at(target_, size_, bytes, path_.native());
-        store_.bytes_ += count;
+        store_.partial_bytes_ += count;
         hash_.update(bytes);
         size_ += count;
         if (bytes.size() == file_read_bytes) continue;

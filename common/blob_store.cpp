@@ -7,10 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <tuple>
 
 #include "common/at_most.hpp"
-#include "common/clock.hpp"
 #include "common/file_io.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
@@ -25,18 +23,9 @@ void check_name(const std::string& blob) {
                                            "\" is no SHA-256 in lower-case hex");
 }
 
-void make_folder(const std::filesystem::path& folder) {
-    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-        fail_file("make the folder", folder.native());
-}
-
 void sync_folder(const std::filesystem::path& folder) {
     const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!descriptor || ::fsync(descriptor.get()) != 0) fail_file("write", folder.native());
-}
-
-std::int64_t age_seconds(const struct stat& status) {
-    return wall_seconds() - status.st_mtime;
 }
 
 FileError unknown(const std::string& blob) {
@@ -54,30 +43,6 @@ std::filesystem::path BlobStore::path_of(const std::string& blob) const {
 
 std::filesystem::path BlobStore::incoming(const std::string& name) const {
     return folder_ / "incoming" / name;
-}
-
-/// Reads what an earlier run has left.
-void BlobStore::prepare() {
-    if (prepared_) return;
-    std::error_code error;
-    if (folder_.has_parent_path())
-        std::filesystem::create_directories(folder_.parent_path(), error);
-    make_folder(folder_);
-    make_folder(folder_ / "incoming");
-    std::int64_t bytes = 0;
-    for (const auto& info : list()) bytes += info.size;
-    std::filesystem::directory_iterator files(folder_ / "incoming", error);
-    for (const auto& file : files) {
-        struct stat status {};
-        if (::lstat(file.path().c_str(), &status) != 0) continue;
-        const bool half_copied = file.path().filename().native().starts_with(copy_prefix);
-        if (half_copied || age_seconds(status) > std::chrono::seconds(limits::partial_kept).count())
-            ::unlink(file.path().c_str());
-        else
-            bytes += status.st_size;
-    }
-    bytes_ = bytes;
-    prepared_ = true;
 }
 
 std::int64_t BlobStore::stored_size(const std::string& blob) {
@@ -102,16 +67,6 @@ std::vector<std::string> BlobStore::missing(const std::vector<std::string>& blob
     return result;
 }
 
-void BlobStore::note_use(const std::string& blob) {
-    const auto path = path_of(blob);
-    struct stat status {};
-    if (::lstat(path.c_str(), &status) != 0) return;
-    const auto age = age_seconds(status);
-    // A time in the future comes from a clock that was wrong: it would keep the blob for ever.
-    if (age >= 0 && age < std::chrono::seconds(limits::blob_touched).count()) return;
-    ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
-}
-
 void BlobStore::need_space(std::int64_t bytes, std::int64_t keep_free_bytes) {
     struct statvfs disk {};
     if (::statvfs(folder_.c_str(), &disk) != 0)
@@ -119,10 +74,12 @@ void BlobStore::need_space(std::int64_t bytes, std::int64_t keep_free_bytes) {
     const auto free =
         static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
     if (free - bytes >= keep_free_bytes) return;
-    throw FileError("full", "the disk of " + folder_.native() + " has " + format_size(free) +
+    FileError error("full", "the disk of " + folder_.native() + " has " + format_size(free) +
                                 " free: not enough for " + format_size(bytes) + " more, because " +
                                 format_size(keep_free_bytes) +
                                 " are to stay free; make room there");
+    error.short_bytes = keep_free_bytes + bytes - free;
+    throw error;
 }
 
 // ------------------------------------------------------------------------------------- parts
@@ -144,14 +101,9 @@ BlobStore::Partials::iterator BlobStore::find_partial(const std::string& blob, s
 
 BlobStore::Partials::iterator BlobStore::start_partial(const std::string& blob, std::int64_t size,
                                                        bool anew, std::int64_t keep_free_bytes) {
-    const auto same = std::find_if(partials_.begin(), partials_.end(),
-                                   [&](const Partial& partial) { return partial.blob == blob; });
-    if (same != partials_.end()) drop_partial(same);
     const auto path = incoming(blob);
     if (anew) {
-        struct stat status {};
-        if (::lstat(path.c_str(), &status) == 0 && ::unlink(path.c_str()) == 0)
-            bytes_ -= status.st_size;
+        drop_partial(blob);
         need_space(size, keep_free_bytes);
     }
     Partial partial;
@@ -181,13 +133,38 @@ void BlobStore::read_again(Partial& partial) {
         partial.received += static_cast<std::int64_t>(bytes.size());
     }
     if (::ftruncate(partial.file.get(), partial.received) != 0) fail_file("write", path.native());
-    bytes_ -= status.st_size - partial.received;
+    partial_bytes_ -= status.st_size - partial.received;
 }
 
 void BlobStore::drop_partial(Partials::iterator partial) {
-    bytes_ -= partial->received;
+    partial_bytes_ -= partial->received;
     ::unlink(incoming(partial->blob).c_str());
     partials_.erase(partial);
+}
+
+/// What there is so far of a blob, if anything, whether it is open or not.
+void BlobStore::drop_partial(const std::string& blob) {
+    check_name(blob);
+    prepare();
+    const auto open = std::find_if(partials_.begin(), partials_.end(),
+                                   [&](const Partial& partial) { return partial.blob == blob; });
+    if (open != partials_.end()) return drop_partial(open);
+    const auto path = incoming(blob);
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) == 0 && ::unlink(path.c_str()) == 0)
+        partial_bytes_ -= status.st_size;
+}
+
+void BlobStore::drop_partials_except(const std::set<std::string>& needed) {
+    prepare();
+    std::vector<std::string> dropped;
+    std::error_code error;
+    std::filesystem::directory_iterator files(folder_ / "incoming", error);
+    for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
+        auto name = files->path().filename().native();
+        if (is_blob_name(name) && !needed.contains(name)) dropped.push_back(std::move(name));
+    }
+    for (const auto& blob : dropped) drop_partial(blob);
 }
 
 std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, std::int64_t offset,
@@ -209,21 +186,28 @@ std::int64_t BlobStore::put_chunk(const std::string& blob, std::int64_t size, st
         return stored;
     }
     const bool anew = offset == 0 && (count > 0 || size == 0);
-    auto partial = anew ? start_partial(blob, size, true, keep_free) : find_partial(blob, size);
-    if (partial == partials_.end()) return 0;
-    if (offset != partial->received) return partial->received;
+    if (!anew) {
+        const auto here = received(blob, size);
+        if (count == 0 || offset != here) return here;
+    }
+    const auto partial =
+        anew ? start_partial(blob, size, true, keep_free) : find_partial(blob, size);
     need_space(count, keep_free);
     write_at(partial->file, offset, bytes, incoming(blob).native());
     partial->hash.update(bytes);
     partial->received += count;
-    bytes_ += count;
+    partial_bytes_ += count;
     // Written to the disk while it comes, so that the end need not wait for all of it.
     const auto step = static_cast<std::int64_t>(limits::file_step_bytes);
     if (partial->received / step != offset / step)
         ::sync_file_range(partial->file.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
-    const auto received = partial->received;
-    if (received == size) finish(partial);
-    return received;
+    const auto end = partial->received;
+    if (end < size) return end;
+    const auto hash = finish(partial);
+    if (hash != blob)
+        throw FileError("conflict", "what came has the SHA-256 " + hash + ", not " + blob +
+                                        " as announced: the file changed while it was sent");
+    return end;
 }
 
 std::int64_t BlobStore::received(const std::string& blob, std::int64_t size) {
@@ -232,29 +216,37 @@ std::int64_t BlobStore::received(const std::string& blob, std::int64_t size) {
     const auto stored = stored_size(blob);
     if (stored >= 0) return stored;
     const auto partial = find_partial(blob, size);
-    return partial == partials_.end() ? 0 : partial->received;
+    if (partial == partials_.end()) return 0;
+    const auto here = partial->received;
+    if (here < size) return here;
+    return finish(partial) == blob ? here : 0;
 }
 
-void BlobStore::finish(Partials::iterator partial) {
-    const auto hash = partial->hash.finish();
+/// Makes what is whole a blob if it has the hash that was announced; gives the hash that it has. In
+/// all other cases it is thrown away: what the disk did not take for good is not to be built upon.
+std::string BlobStore::finish(Partials::iterator partial) {
+    auto hash = partial->hash.finish();
     if (hash != partial->blob) {
-        const auto blob = partial->blob;
         drop_partial(partial);
-        throw FileError("conflict", "what came has the SHA-256 " + hash + ", not " + blob +
-                                        " as announced: the file changed while it was sent");
+        return hash;
     }
-    const auto path = incoming(partial->blob);
-    adopt(partial->file, path, partial->blob, partial->size);
+    try {
+        adopt(partial->file, incoming(partial->blob), partial->blob, partial->size);
+    } catch (const FileError&) {
+        drop_partial(partial);
+        throw;
+    }
     partials_.erase(partial);
+    return hash;
 }
 
-/// Makes a whole file a blob: on the disk first, then under its name.
+/// Makes a whole file, which counted as partial, a blob: on the disk first, then under its name.
 void BlobStore::adopt(const Descriptor& file, const std::filesystem::path& path,
                       const std::string& blob, std::int64_t size) {
     const auto target = path_of(blob);
     if (stored_size(blob) >= 0) {
         ::unlink(path.c_str());
-        bytes_ -= size;
+        partial_bytes_ -= size;
         return note_use(blob);
     }
     if (::fchmod(file.get(), 0400) != 0 || ::fsync(file.get()) != 0)
@@ -263,11 +255,19 @@ void BlobStore::adopt(const Descriptor& file, const std::filesystem::path& path,
     const bool made = ::mkdir(parent.c_str(), 0700) == 0;
     if (!made && errno != EEXIST) fail_file("make the folder", parent.native());
     if (::rename(path.c_str(), target.c_str()) != 0) fail_file("write", target.native());
-    sync_folder(parent);
-    if (made) sync_folder(folder_);
+    try {
+        sync_folder(parent);
+        if (made) sync_folder(folder_);
+    } catch (const FileError&) {
+        // A power cut could take its name: then it is not here now, either.
+        ::unlink(target.c_str());
+        throw;
+    }
+    partial_bytes_ -= size;
+    bytes_ += size;
 }
 
-// --------------------------------------------------------------------------- reading and keeping
+// ----------------------------------------------------------------------------------- reading
 
 BlobStore::Piece BlobStore::get_chunk(const std::string& blob, std::int64_t offset) {
     check_name(blob);
@@ -291,43 +291,28 @@ BlobStore::Piece BlobStore::get_chunk(const std::string& blob, std::int64_t offs
     return piece;
 }
 
-Descriptor BlobStore::open(const std::string& blob) {
+Descriptor BlobStore::open_stored(const std::string& blob) {
     check_name(blob);
     prepare();
     Descriptor file(::open(path_of(blob).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!file && errno == ENOENT) throw unknown(blob);
     if (!file) fail_file("read", path_of(blob).native());
+    return file;
+}
+
+Descriptor BlobStore::open(const std::string& blob) {
+    auto file = open_stored(blob);
     note_use(blob);
     return file;
 }
 
-std::string BlobStore::read(const std::string& blob, std::size_t max_bytes) {
-    const auto file = open(blob);
+std::string BlobStore::read(const std::string& blob, std::size_t max_bytes, Use use) {
+    const auto file = use == Use::noted ? open(blob) : open_stored(blob);
     const auto size = stored_size(blob);
     if (size > static_cast<std::int64_t>(max_bytes))
         throw FileError("bad_request", blob + " is larger than " +
                                            format_size(static_cast<std::int64_t>(max_bytes)));
     return read_at(file, 0, static_cast<std::size_t>(size), path_of(blob).native());
-}
-
-std::vector<BlobStore::BlobInfo> BlobStore::list() {
-    std::vector<BlobInfo> result;
-    std::error_code error;
-    for (const auto& folder : std::filesystem::directory_iterator(folder_, error)) {
-        const auto first = folder.path().filename().native();
-        if (first.size() != 2) continue;
-        std::filesystem::directory_iterator files(folder.path(), error);
-        for (const auto& file : files) {
-            BlobInfo info;
-            info.blob = first + file.path().filename().native();
-            struct stat status {};
-            if (!is_blob_name(info.blob) || ::lstat(file.path().c_str(), &status) != 0) continue;
-            info.size = status.st_size;
-            info.used_at = status.st_mtime;
-            result.push_back(std::move(info));
-        }
-    }
-    return result;
 }
 
 void BlobStore::remove(const std::string& blob) {
@@ -340,37 +325,6 @@ void BlobStore::remove(const std::string& blob) {
     if (reading_ != blob) return;
     reading_.clear();
     reading_file_.reset();
-}
-
-void BlobStore::hold(const std::string& blob, Instant now) {
-    if (held_.size() < limits::blobs_held || held_.contains(blob))
-        held_[blob] = now + limits::blob_held;
-}
-
-std::int64_t BlobStore::evict(std::int64_t max_bytes, const std::set<std::string>& pinned,
-                              Instant now, Duration unused) {
-    prepare();
-    std::erase_if(
-        held_, [&](const auto& held) { return held.second <= now || pinned.contains(held.first); });
-    if (bytes_ <= max_bytes && unused == Duration::max()) return bytes_;
-    const auto age_limit = std::chrono::duration_cast<std::chrono::seconds>(unused).count();
-    const auto oldest = wall_seconds() - age_limit;
-    auto blobs = list();
-    std::sort(blobs.begin(), blobs.end(), [](const auto& a, const auto& b) {
-        return std::tie(a.used_at, a.blob) < std::tie(b.used_at, b.blob);
-    });
-    for (const auto& info : blobs) {
-        if (bytes_ <= max_bytes && info.used_at >= oldest) break;
-        if (!pinned.contains(info.blob) && !held_.contains(info.blob)) remove(info.blob);
-    }
-    return bytes_;
-}
-
-std::int64_t BlobStore::bytes() {
-    // Whoever only asks writes nothing.
-    if (!prepared_ && ::access(folder_.c_str(), F_OK) != 0) return 0;
-    prepare();
-    return bytes_;
 }
 
 }  // namespace rpic

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@ class FileError : public std::runtime_error {
         : std::runtime_error(reason), code(std::move(error_code)) {}
     std::string code;  // as in Failed: not_found | bad_request | full | conflict (the contents are
                        // not those that were announced) | failed (the disk does not work)
+    std::int64_t short_bytes = 0;  // of `full`: how much more room is needed; 0: nobody knows
+    bool from_master = false;      // who said so over the bulk link: it is not this node's disk
 };
 
 /// "cannot WHAT PATH: reason" with the reason in errno; the code is `full` if that is about space,

@@ -1,8 +1,11 @@
 #include "common/file_thread.hpp"
 
 #include <boost/asio/post.hpp>
+#include <system_error>
 
 #include "common/limits.hpp"
+#include "common/log.hpp"
+#include "common/sleep.hpp"
 
 namespace rpic {
 
@@ -24,7 +27,7 @@ asio::awaitable<void> FileThread::carry_out(std::shared_ptr<Job> job) {
     const auto room = room_;
     auto room_seen = room->changed.count();
     while (room->waiting >= limits::file_queue) room_seen = co_await room->changed.wait(room_seen);
-    enqueue(job);
+    while (!enqueue(job)) co_await sleep_for(limits::thread_retry);
     // However the waiting ends, also by the end of the loop: only the job is touched then.
     struct Leave {
         Job& job;
@@ -35,17 +38,32 @@ asio::awaitable<void> FileThread::carry_out(std::shared_ptr<Job> job) {
     while (!job->done) seen = co_await job->changed.wait(seen);
 }
 
-void FileThread::enqueue(std::shared_ptr<Job> job) {
+/// False, and nothing happens, if there is no thread for it.
+bool FileThread::enqueue(const std::shared_ptr<Job>& job) {
     const std::lock_guard lock(mutex_);
-    if (!running_) {
-        // The last one ended because it had nothing to do.
-        if (thread_.joinable()) thread_.join();
-        thread_ = std::thread([this] { work(); });
-        running_ = true;
-    }
-    queue_.push_back(std::move(job));
+    if (!running_ && !start_thread()) return false;
+    queue_.push_back(job);
     ++room_->waiting;
     ready_.notify_one();
+    return true;
+}
+
+/// A limit of threads is reached now and then where others share it: no reason to end the program.
+bool FileThread::start_thread() {
+    // The last one ended because it had nothing to do.
+    if (thread_.joinable()) thread_.join();
+    try {
+        thread_ = std::thread([this] { work(); });
+    } catch (const std::system_error& error) {
+        log_rarely(Severity::warning, "no_thread", "files",
+                   std::string("work with files waits, for no thread can be started: ") +
+                       error.code().message() +
+                       "; see the limits of processes (ulimit -u, TasksMax=, --pids-limit, "
+                       "kernel.threads-max) and of memory");
+        return false;
+    }
+    running_ = true;
+    return true;
 }
 
 void FileThread::work() {

@@ -25,8 +25,9 @@ namespace asio = boost::asio;
 ///     auto text = co_await files.run(std::move(work));
 ///
 /// The thread is started with the first work and ends when there was none for
-/// limits::file_thread_idle, so that an idle program has one stack less. It must outlive those who
-/// wait for it, and what the work uses must outlive it.
+/// limits::file_thread_idle, so that an idle program has one stack less. While none can be started
+/// the work waits, and the log says why. It must outlive those who wait for it, and what the work
+/// uses must outlive it.
 class FileThread {
   public:
     explicit FileThread(asio::any_io_executor executor);
@@ -83,7 +84,8 @@ class FileThread {
     };
 
     asio::awaitable<void> carry_out(std::shared_ptr<Job> job);
-    void enqueue(std::shared_ptr<Job> job);
+    bool enqueue(const std::shared_ptr<Job>& job);
+    bool start_thread();
     void work();
     void report(std::shared_ptr<Job> job);
 

@@ -424,7 +424,7 @@ struct GetJob {
 };
 BOOST_DESCRIBE_STRUCT(GetJob, (), (id, job, tasks, state, after, limit))
 
-/// The job, then its tasks page by page.
+/// The job, whose command is in `spec` alone, then its tasks page by page.
 struct JobDetail {
     static constexpr std::string_view type_name = "job_detail";
     std::int64_t id = 0;
@@ -540,7 +540,7 @@ struct ChangeNode {
 BOOST_DESCRIBE_STRUCT(ChangeNode, (),
                       (id, node, drain, deadline_seconds, clear_quarantine, labels, power))
 
-/// A consistent copy of the store and the files that it needs, into a new blob.
+/// A consistent copy of the store and the files that it needs, which get_chunk gives for a while.
 struct MakeBackup {
     static constexpr std::string_view type_name = "make_backup";
     std::int64_t id = 0;

@@ -107,7 +107,9 @@ void from_json(const json::value& from, T& into, std::string_view where) {
         if (!from.is_bool()) detail::wrong_type(where, "true or false");
         into = from.get_bool();
     } else if constexpr (std::floating_point<T>) {
-        if (!from.is_number()) detail::wrong_type(where, "a number");
+        // The parser makes infinity of 1e999.
+        if (!from.is_number() || !std::isfinite(from.to_number<T>()))
+            detail::wrong_type(where, "a number");
         into = from.to_number<T>();
     } else {
         static_assert(std::integral<T>);

@@ -48,10 +48,12 @@ inline constexpr std::size_t log_text_chars = 200;  // quoted from a peer into t
 inline constexpr std::size_t log_line_chars = 512;  // of a line that a peer can cause: cut
 
 // Nodes and keys.
-inline constexpr int listen_backlog = 4096;   // connections that the kernel accepts ahead of us
-inline constexpr auto request_time = 20s;     // a client waits that long for an answer: unreachable
-inline constexpr std::size_t clients = 256;   // `rpicluster` connections at once; more: refused
-inline constexpr std::size_t nodes = 20'000;  // more: the join is refused
+inline constexpr int listen_backlog = 4096;  // connections that the kernel accepts ahead of us
+inline constexpr auto request_time = 20s;    // a client waits that long for an answer: unreachable
+inline constexpr std::size_t clients = 256;  // `rpicluster` connections at once; more: refused
+inline constexpr std::size_t admin_clients = 16;    // of them, kept free for keys that may do all
+inline constexpr std::size_t nodes = 20'000;        // more: the join is refused
+inline constexpr std::int64_t copies_of_node = 16;  // that join with its key; more: refused
 inline constexpr std::size_t plain_nodes =
     15'000;  // likewise, counted apart: strangers can be plain
 inline constexpr std::size_t plain_nodes_kept = 256;  // disconnected plain nodes still shown
@@ -98,6 +100,7 @@ inline constexpr std::int64_t job_cpus = 4096;                  // of one task; 
 inline constexpr std::int64_t job_retries = 1000;               // more: refused
 inline constexpr std::int64_t job_priority = 1'000'000;         // above or below: refused
 inline constexpr std::size_t explained_nodes = 200;             // shown for one job, nearest first
+inline constexpr int downloads_per_folder = 100;                // at the same time: more fail
 inline constexpr std::size_t requests_ahead = 4;  // of a client that are read before their turn
 inline constexpr std::int64_t master_blob_bytes = std::int64_t{8}
                                                   << 30;  // more: those that no
@@ -140,7 +143,8 @@ inline constexpr auto work_folders_kept_time = 1s;    // after the last attempt:
 inline constexpr std::size_t work_folders_at_once = 64;  // made or removed in one go
 inline constexpr int fetches_at_once = 4;  // attempts whose input files are brought; others wait
 inline constexpr int collections_at_once = 2;  // likewise: output and files that go to the master
-inline constexpr auto collect_retry = 5s;      // while the master has no room for what a task made
+inline constexpr auto collect_retry = 5s;      // while the master cannot take what a task made
+inline constexpr int collect_conflicts = 5;    // tries of what arrives damaged; then it is lost
 inline constexpr std::size_t states_per_page = 256;  // of attempts in one message; more: several
 inline constexpr auto kill_grace = 5s;               // between TERM and KILL
 inline constexpr auto power_time = 60s;  // a reboot command that takes longer is left alone
@@ -171,9 +175,12 @@ inline constexpr int bulk_transfers = 2;     // of one node at once; further one
 inline constexpr int chunks_ahead = 2;       // requests of one transfer that are under way
 inline constexpr std::size_t node_questions = 256;  // for output, unanswered; more: not asked
 inline constexpr std::size_t partial_blobs = 32;    // open at once; the rest is read again first
-inline constexpr auto partial_kept = 24h;  // an upload that nobody continues for so long is deleted
-inline constexpr auto rehash_time = 5s;    // to read a partial upload again; the rest is sent anew
-inline constexpr auto blob_touched = 1h;   // the last use of a blob is noted no more often
+inline constexpr auto partial_kept = 24h;      // a blob that is not whole and that nobody continues
+                                               // for so long is deleted
+inline constexpr auto partial_spared = 10min;  // likewise, the oldest first, while those that are
+                                               // not whole are more than the store may hold
+inline constexpr auto rehash_time = 5s;   // to read a partial upload again; the rest is sent anew
+inline constexpr auto blob_touched = 1h;  // the last use of a blob is noted no more often
 inline constexpr auto blob_held = 1h;  // what is put or asked about stays so long, for the job or
                                        // the result that is about to name it
 inline constexpr std::size_t blobs_held = 200'000;  // of these; more: they may go as others do
@@ -183,6 +190,7 @@ inline constexpr std::size_t file_step_entries = 1024;           // made or remo
 inline constexpr std::size_t file_queue = 64;  // work that waits for the file thread; more: the
                                                // one who brings it waits
 inline constexpr auto file_thread_idle = 10s;  // a thread without work ends
+inline constexpr auto thread_retry = 1s;       // after a thread could not be started
 inline constexpr std::int64_t cache_bytes = std::int64_t{4} << 30;  // a node's file cache, unless
                                                                     // 10 % of its disk is less
 
@@ -205,6 +213,7 @@ inline constexpr int task_oom_score = 500;               // the kernel kills tas
 inline constexpr std::size_t spool_bytes = 1024 * 1024;  // larger, and mostly forgotten: rewritten
 inline constexpr std::size_t spool_record_bytes = 2 * 1024 * 1024;  // longer: the rest is not read
 inline constexpr auto spool_sync = 100ms;  // an end that is not acknowledged is on disk after it
+inline constexpr auto files_sync = 2s;     // one with files, which are written first, after this
 
 // Reconnecting.
 inline constexpr auto reconnect_first = 200ms;
@@ -242,7 +251,7 @@ inline constexpr auto web_request_time = 10s;                   // slower: close
 inline constexpr auto web_idle_time = 60s;      // kept alive without a request: closed
 inline constexpr auto web_linger_time = 1s;     // after the last answer: closed
 inline constexpr std::size_t web_viewers = 64;  // event streams; more: 503
-inline constexpr std::size_t web_viewer_outbox_bytes = 1024 * 1024;  // behind by more: dropped
+inline constexpr std::size_t web_viewer_outbox_bytes = 1024 * 1024;  // behind what is sent: dropped
 inline constexpr std::size_t web_send_buffer_bytes = 128 * 1024;     // the kernel's, for one viewer
 inline constexpr auto web_event_interval = 250ms;    // changes within it share one event
 inline constexpr auto web_keep_alive = 15s;          // a comment on every event stream

@@ -121,8 +121,12 @@ void log(Severity severity, std::string_view text) {
 void log_rarely(Severity severity, std::string_view message_class, std::string_view about,
                 std::string_view text) {
     static PeerLogLimiter limiter;
+    static std::mutex mutex;  // helper threads have something to say, too
     if (!log_enabled(severity)) return;
-    const auto verdict = limiter.decide(message_class, about, Clock::now());
+    const auto verdict = [&] {
+        const std::lock_guard lock(mutex);
+        return limiter.decide(message_class, about, Clock::now());
+    }();
     if (!verdict.write) return;
     std::string line = printable(text, limits::log_line_chars);
     if (verdict.left_out > 0)

@@ -8,7 +8,6 @@
 #include <unordered_set>
 
 #include "common/limits.hpp"
-#include "common/sha256.hpp"
 #include "common/text.hpp"
 
 namespace rpic {

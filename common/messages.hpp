@@ -409,7 +409,7 @@ BOOST_DESCRIBE_STRUCT(Done, (), (id, job, had_ended))
 struct Failed {
     static constexpr std::string_view type_name = "failed";
     std::int64_t id = 0;
-    std::string code;  // not_found | forbidden | bad_request | conflict | full
+    std::string code;  // not_found | forbidden | bad_request | conflict | full | failed (the disk)
     std::string reason;
 };
 BOOST_DESCRIBE_STRUCT(Failed, (), (id, code, reason))

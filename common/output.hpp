@@ -25,9 +25,20 @@ void append_output(std::string& records, OutputStream stream, std::string_view b
 class OutputReader {
   public:
     using Sink = std::function<void(OutputStream, std::string_view)>;
+
+    OutputReader() = default;
+    /// Begins within a record of that stream, of which so many bytes are left.
+    OutputReader(OutputStream stream, std::size_t left) : left_(left), stream_(stream) {}
+
     void feed(std::string_view piece, const Sink& sink);
     /// Whether the last piece ended with a whole record.
     bool at_boundary() const { return left_ == 0 && header_.empty(); }
+
+    /// Of the record within which the last piece ended: what is still to be handed on.
+    OutputStream stream() const { return stream_; }
+    std::size_t left() const { return left_; }
+    /// What came of a header that is not complete, in bytes.
+    std::size_t begun_header() const { return header_.size(); }
 
   private:
     std::string header_;

@@ -28,7 +28,4 @@ class Sha256 {
 /// The name of a blob with these contents.
 std::string sha256_hex(std::string_view bytes);
 
-/// Whether a text can name a blob: 64 lower-case hex digits.
-bool is_blob_name(std::string_view text);
-
 }  // namespace rpic

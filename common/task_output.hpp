@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,6 +9,14 @@
 
 namespace rpic {
 
+/// A place in the output of an attempt, where reading can go on.
+struct ReadingPlace {
+    std::int64_t attempt = 0;
+    std::int64_t offset = 0;
+    std::size_t left = 0;  // of the record that the offset is within; 0: a record begins there
+    OutputStream stream = OutputStream::out;  // of that record
+};
+
 /// Reads the output of one task to its end, piece by piece, across lost connections and across
 /// attempts: nothing is lost, and nothing comes twice. Pure: it says what to ask, and takes the
 /// answers.
@@ -17,10 +24,11 @@ class TaskOutput {
   public:
     TaskOutput(std::int64_t job, std::int64_t task) : job_(job), task_(task) {}
 
-    /// Begins in the middle: all before this offset of that attempt is known.
-    void resume(std::int64_t attempt, std::int64_t offset) {
-        attempt_ = attempt;
-        offset_ = offset;
+    /// Begins in the middle: all before that place is known.
+    void resume(const ReadingPlace& place) {
+        attempt_ = place.attempt;
+        offset_ = place.offset;
+        reader_ = OutputReader(place.stream, place.left);
     }
 
     /// What to ask next.
@@ -35,11 +43,14 @@ class TaskOutput {
     bool complete() const { return complete_; }
     /// Of the attempt whose output is read; 0: none has started.
     std::int64_t attempt() const { return attempt_; }
-    /// What was taken of that attempt's output, in bytes; nothing in the middle of a record, where
-    /// it cannot be resumed.
-    std::optional<std::int64_t> offset() const {
-        if (!reader_.at_boundary()) return std::nullopt;
-        return offset_;
+    /// Behind all that was handed on.
+    ReadingPlace place() const {
+        ReadingPlace place;
+        place.attempt = attempt_;
+        place.offset = offset_ - static_cast<std::int64_t>(reader_.begun_header());
+        place.left = reader_.left();
+        place.stream = reader_.stream();
+        return place;
     }
     /// Whether this answer is about a later run of the task than what was read so far.
     bool begins_anew(const Output& answer) const {

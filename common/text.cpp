@@ -231,4 +231,9 @@ std::string node_name(std::string_view wish) {
     return name;
 }
 
+bool is_blob_name(std::string_view text) {
+    return text.size() == 64 &&
+           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 }  // namespace rpic

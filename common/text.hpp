@@ -53,4 +53,7 @@ std::string format_host_port(std::string_view host, std::uint16_t port);
 /// limits::name_chars; empty if nothing is left.
 std::string node_name(std::string_view wish);
 
+/// Whether a text can name a blob: 64 lower-case hex digits.
+bool is_blob_name(std::string_view text);
+
 }  // namespace rpic

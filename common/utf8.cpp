@@ -17,6 +17,16 @@ std::size_t utf8_length(std::string_view text) {
     return length;
 }
 
+std::size_t incomplete_tail(std::string_view bytes) {
+    for (std::size_t tail = 1; tail <= 3 && tail <= bytes.size(); ++tail) {
+        const auto byte = static_cast<unsigned char>(bytes[bytes.size() - tail]);
+        if ((byte & 0xC0) == 0x80) continue;
+        const std::size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
+        return length > tail ? tail : 0;
+    }
+    return 0;
+}
+
 bool is_utf8(std::string_view bytes) {
     while (!bytes.empty()) {
         const auto length = utf8_length(bytes);

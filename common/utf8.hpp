@@ -9,6 +9,9 @@ namespace rpic {
 /// Length in bytes of the character at the start of `text`, which is not empty; 0 if there is none.
 std::size_t utf8_length(std::string_view text);
 
+/// How many bytes at the end are the begin of a character whose rest is still to come.
+std::size_t incomplete_tail(std::string_view bytes);
+
 /// Whether bytes are UTF-8, which is all that JSON can carry.
 bool is_utf8(std::string_view bytes);
 

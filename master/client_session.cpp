@@ -3,6 +3,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/mp11/list.hpp>
 #include <deque>
+#include <set>
 
 #include "common/json.hpp"
 #include "common/keys.hpp"
@@ -44,7 +45,8 @@ class Client {
           key_(std::move(key)),
           jobs_(context, connection, key_.name.empty() ? key_.role : key_.name,
                 role_allows(key_.role, "admin")),
-          blobs_(context.files, context.blobs, connection) {}
+          blobs_(context.files, context.blobs, connection),
+          backups_(context.files, context.backups, connection) {}
 
     asio::awaitable<void> answer(FromClient request, std::string raw) {
         RequestError failure;
@@ -65,6 +67,14 @@ class Client {
             failure = error;
         } catch (const FileError& error) {
             failure = {error.code, error.what()};
+        } catch (const DisconnectionError&) {
+            throw;
+        } catch (const boost::system::system_error&) {
+            throw;  // the session ends
+        } catch (const std::runtime_error& error) {
+            // What the store says when its disk does not do what it should.
+            log_rarely(Severity::warning, "requests", "failed", error.what());
+            failure = {"failed", error.what()};
         }
         ++context_.counters.requests_failed;
         Failed failed;
@@ -81,6 +91,9 @@ class Client {
         need(needed_role(message));
         if constexpr (std::is_same_v<Request, PutChunk>) {
             co_await blobs_.serve(std::move(message), std::move(raw_));
+        } else if constexpr (std::is_same_v<Request, GetChunk>) {
+            auto& desk = message.blob == context_.backup_blob ? backups_ : blobs_;
+            co_await desk.serve(std::move(message));
         } else if constexpr (requires { blobs_.serve(std::move(message)); }) {
             co_await blobs_.serve(std::move(message));
         } else if constexpr (requires { jobs_.serve(std::move(message)); }) {
@@ -233,6 +246,7 @@ class Client {
     KeyRecord key_;
     JobDesk jobs_;
     BlobDesk blobs_;
+    BlobDesk backups_;
     std::string raw_;  // the tail of the request
     bool writes_ = false;
     StoreBatch batch_;
@@ -350,10 +364,13 @@ class ClientPlace {
 }  // namespace
 
 asio::awaitable<void> serve_client(Context& context, Connection& connection, KeyRecord key) {
-    if (context.clients >= limits::clients) {
+    // Whoever can revoke a token gets in, however many connections it has.
+    const bool admin = role_allows(key.role, "admin");
+    const auto places = limits::clients - (admin ? 0 : limits::admin_clients);
+    if (context.clients >= places) {
         ++context.counters.clients_refused;
         const std::string reason =
-            "the master serves " + std::to_string(limits::clients) + " clients already: try again";
+            "the master serves " + std::to_string(places) + " clients already: try again";
         co_await refuse(connection, "full", reason);
     }
     const ClientPlace client_place(context);
@@ -373,6 +390,18 @@ asio::awaitable<void> serve_client(Context& context, Connection& connection, Key
     co_await until_first_failure(read_requests(connection, waiting),
                                  answer_requests(context, connection, client, waiting),
                                  answer_watcher(first, waiting), answer_watcher(second, waiting));
+}
+
+void end_expired_clients(Context& context) {
+    const auto now = wall_seconds();
+    std::set<std::string> expired;
+    for (const auto& [id, session] : context.sessions.all()) {
+        const auto& identity = session.key_identity;
+        if (!identity.empty() && context.keyring.find(identity, now) == nullptr)
+            expired.insert(identity);
+    }
+    for (const auto& identity : expired)
+        context.sessions.end_clients_of(identity, 0, "its token has expired");
 }
 
 }  // namespace rpic

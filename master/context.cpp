@@ -11,6 +11,7 @@ namespace rpic {
 Context::Context(const asio::any_io_executor& executor, const MasterOptions& chosen)
     : options(chosen),
       blobs(options.folder / "blobs", limits::free_disk_bytes),
+      backups(options.folder / "backup"),
       files(executor),
       store(executor, options.folder / "store.db",
             [this](const std::string& blob) { return blobs.path_of(blob); }),
@@ -29,6 +30,7 @@ Context::Context(const asio::any_io_executor& executor, const MasterOptions& cho
           if (record == nullptr) return std::nullopt;
           return key_psk(record->key);
       }) {
+    remove_old_backup();
     store.record(load());
 }
 
@@ -38,9 +40,24 @@ Moment Context::moment() const {
                   std::chrono::duration_cast<std::chrono::milliseconds>(wall).count()};
 }
 
+/// Its client has gone with the master that made it.
+void Context::remove_old_backup() {
+    std::error_code ignored;
+    for (const auto* suffix : {"", ".partial", ".copy", ".copy-journal"}) {
+        auto file = backup_file();
+        file += suffix;
+        std::filesystem::remove(file, ignored);
+    }
+    std::filesystem::remove_all(options.folder / "backup", ignored);
+}
+
 asio::awaitable<void> Context::drop_backup() {
-    if (backup_blob.empty()) co_return;
-    auto drop = [this, blob = std::exchange(backup_blob, {})] { blobs.remove(blob); };
+    backup_blob.clear();
+    auto drop = [this] {
+        std::error_code ignored;
+        std::filesystem::remove(backup_file(), ignored);
+        for (const auto& info : backups.list()) backups.remove(info.blob);
+    };
     co_await files.run(std::move(drop));
 }
 

@@ -40,7 +40,9 @@ struct Context {
 
     MasterOptions options;
     Instant started = Clock::now();
-    BlobStore blobs;  // on the file thread alone
+    BlobStore blobs;       // on the file thread alone, as the next two
+    FileLists file_lists;  // that jobs name
+    BlobStore backups;     // at most one: apart from blobs, which are what a backup holds
     FileThread files;
     Store store;
     Counters counters;
@@ -58,8 +60,8 @@ struct Context {
     BulkLinks bulk;
     std::string cluster_id;
     std::int64_t epoch = 1;
+    bool backup_under_way = false;
     std::string backup_blob;  // the last one, until its client has had time to fetch it
-    std::int64_t backup_bytes = 0;
     Instant backup_made{};
     Machine machine{"/", real_machine_calls(), std::filesystem::absolute(options.folder)};
     Vitals vitals;  // of the master's own machine, measured now and then
@@ -70,16 +72,18 @@ struct Context {
     bool stopping = false;
 
     Moment moment() const;
-    /// Removes the last backup, if there is one.
+    /// Removes the last backup, and one that nobody has waited for to its end.
     asio::awaitable<void> drop_backup();
 
     std::filesystem::path join_key_file() const { return options.folder / "join.key"; }
+    std::filesystem::path backup_file() const { return options.folder / "backup.tar"; }
     std::filesystem::path admin_key_file() const { return options.folder / "admin.key"; }
     /// HOST:PORT under which this machine reaches the master, for slaves and clients beside it.
     std::filesystem::path address_file() const { return options.folder / "address"; }
 
   private:
     StoreBatch load();
+    void remove_old_backup();
 };
 
 /// A new key in the keyring, and the operation that records it.
@@ -97,5 +101,10 @@ void feed_watchers(Context& context, Instant now);
 
 /// Forgets what is too old or too much, now and then, as long as the master lives.
 asio::awaitable<void> keep_house(Context& context);
+
+/// Its look at files. What a job names, itself or in a list of files, stays while all of that is
+/// not too much; then the oldest ended jobs go, and their files with them the next time. Whether
+/// others were unused for too long is looked at only if `by_age`: that takes a look at all jobs.
+asio::awaitable<void> forget_blobs(Context& context, bool by_age);
 
 }  // namespace rpic

@@ -234,7 +234,7 @@ asio::awaitable<void> JobDesk::serve(HoldJobs request) {
 }
 
 asio::awaitable<void> JobDesk::serve(SetPriority request) {
-    if (std::abs(request.priority) > limits::job_priority)
+    if (request.priority < -limits::job_priority || request.priority > limits::job_priority)
         throw RequestError{"bad_request", "a priority is between -" +
                                               std::to_string(limits::job_priority) + " and " +
                                               std::to_string(limits::job_priority)};
@@ -252,7 +252,13 @@ asio::awaitable<void> JobDesk::serve(ExplainJob request) {
     std::stable_sort(answer.nodes.begin(), answer.nodes.end(), [](const auto& a, const auto& b) {
         return a.fits + a.could > b.fits + b.could;
     });
-    if (answer.nodes.size() > limits::explained_nodes) answer.nodes.resize(limits::explained_nodes);
+    std::size_t shown = 0;
+    for (std::size_t bytes = 0; shown < std::min(answer.nodes.size(), limits::explained_nodes);
+         ++shown) {
+        bytes += json::serialize(to_json(answer.nodes[shown])).size();
+        if (bytes > limits::page_bytes) break;
+    }
+    answer.nodes.resize(shown);
     connection_.send(answer);
     co_return;
 }
@@ -339,8 +345,9 @@ asio::awaitable<void> JobDesk::serve(ChangeNode request) {
     const std::string id = node->record.id;
     Effects effects;
     if (!request.labels.empty() && !context_.cluster.set_labels(id, request.labels, effects))
-        throw RequestError{"full", "the labels of a node may have " +
-                                       std::to_string(limits::labels_bytes) + " bytes in all"};
+        throw RequestError{"full", "a label has at most " + std::to_string(limits::text_chars) +
+                                       " bytes, all printable, and those of a node have " +
+                                       std::to_string(limits::labels_bytes) + " bytes together"};
     const bool drain = request.drain.value_or(!request.power.empty());
     if (request.drain || !request.power.empty()) {
         std::optional<Instant> deadline;
@@ -360,25 +367,28 @@ asio::awaitable<void> JobDesk::serve(ChangeNode request) {
 }
 
 /// A consistent copy, as a blob that the client fetches; it is removed when the next one is made,
-/// or after a while.
+/// or after a while. If the client goes before it is there, the store gives it up; what was done a
+/// moment before is found by housekeeping.
 asio::awaitable<void> JobDesk::serve(MakeBackup request) {
-    const auto path = context_.options.folder / "backup.tar";
-    co_await context_.drop_backup();
-    const auto size = co_await context_.store.backup(path);
-    auto take = [&store = context_.blobs, path] {
-        auto blob = store.put_file(path);
-        std::error_code ignored;
-        std::filesystem::remove(path, ignored);
-        return blob;
+    if (context_.backup_under_way)
+        throw RequestError{"conflict", "another backup is being made: try again later"};
+    struct UnderWay {
+        explicit UnderWay(bool& flag) : under_way(flag) { under_way = true; }
+        ~UnderWay() { under_way = false; }
+        bool& under_way;
     };
-    const auto blob = co_await context_.files.run(std::move(take));
-    context_.backup_blob = blob;
-    context_.backup_bytes = size;
+    const UnderWay guard(context_.backup_under_way);
+    co_await context_.drop_backup();
+    const auto file = context_.backup_file();
+    const auto made = co_await context_.store.backup(file);
+    auto take = [&store = context_.backups, file, made] { store.take(file, made.sha256); };
+    co_await context_.files.run(std::move(take));
+    context_.backup_blob = made.sha256;
     context_.backup_made = Clock::now();
     BackupMade answer;
     answer.id = request.id;
-    answer.blob = blob;
-    answer.size = size;
+    answer.blob = made.sha256;
+    answer.size = made.size;
     connection_.send(answer);
 }
 

@@ -1,5 +1,5 @@
 #include <map>
-#include <set>
+#include <memory>
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
@@ -46,79 +46,102 @@ asio::awaitable<void> forget_jobs(Context& context) {
     if (forgotten > 0) log_info("forgot " + std::to_string(forgotten) + " old jobs");
 }
 
-/// Adds what the lists among the blobs name. Many jobs name the same list: each is read once. What
-/// is no list of files fails, and names nothing.
-BlobsOfJobs with_contents(BlobStore& store, BlobsOfJobs blobs) {
-    std::map<std::string, std::set<std::string>> lists;
-    const auto read = [&](const std::string& blob) {
-        std::set<std::string> files;
-        try {
-            const auto list = parse_manifest(store.read(blob, limits::manifest_bytes));
-            for (const auto& entry : list.entries)
-                if (entry.is_file()) files.insert(entry.blob);
-        } catch (const std::exception&) {
-            files.clear();
-        }
-        return files;
-    };
-    for (auto& [job, named] : blobs) {
-        std::set<std::string> contents;
-        for (const auto& blob : named) {
-            auto known = lists.find(blob);
-            if (known == lists.end()) known = lists.emplace(blob, read(blob)).first;
-            contents.insert(known->second.begin(), known->second.end());
-        }
-        named.merge(contents);
-    }
-    return blobs;
-}
+using NamedBlobs = std::shared_ptr<const BlobsOfJobs>;
 
-struct KeptBackup {
-    std::string blob;  // empty: there is none
-    std::int64_t bytes = 0;
-};
-
-struct Evicted {
-    std::int64_t left = 0;
-    std::vector<JobId> jobs;  // these would have to go so that what is left is not too much
-};
-
-/// Of the files that no job names, and none is about to, the least recently used go. The backup
-/// stays for its client, and no job has to go for it.
-Evicted evict(BlobStore& store, const BlobsOfJobs& named, std::vector<EndedJob> ended,
-              const RetentionLimits& kept, const KeptBackup& backup) {
-    const auto blobs = with_contents(store, named);
-    std::set<std::string> pinned;
-    auto most = kept.file_bytes;
-    if (!backup.blob.empty() && store.has(backup.blob)) {
-        pinned.insert(backup.blob);
-        most += backup.bytes;
-    }
-    for (const auto& [job, some] : blobs) pinned.insert(some.begin(), some.end());
-    Evicted evicted;
-    evicted.left = store.evict(most, pinned, Clock::now(), kept.age);
-    if (evicted.left <= most) return evicted;
-    std::map<std::string, std::int64_t> sizes;
-    for (const auto& info : store.list()) sizes[info.blob] = info.size;
-    evicted.jobs = jobs_to_free(std::move(ended), blobs, sizes, evicted.left - most);
-    return evicted;
-}
-
-/// Files that a job names, directly or inside a list of files, stay while all of them together are
-/// not too much; then the oldest ended jobs go, and their files with them the next time. Whether
-/// others were unused for too long is looked at only if `by_age`: that takes a look at all jobs.
-asio::awaitable<void> forget_blobs(Context& context, bool by_age) {
-    const auto& kept = context.options.retention;
-    auto size = [&store = context.blobs] { return store.bytes(); };
-    const auto bytes = co_await context.files.run(std::move(size));
-    if (bytes <= kept.file_bytes && !by_age) co_return;
+asio::awaitable<NamedBlobs> blobs_in_use(Context& context) {
     auto named = co_await context.store.blobs_in_use();
     // The store may still have rows of jobs that were forgotten.
     std::erase_if(named, [&](const auto& entry) { return !context.jobs.find(entry.first); });
+    co_return std::make_shared<const BlobsOfJobs>(std::move(named));
+}
+
+/// Those that were not looked into yet. What no job names any more is forgotten.
+std::vector<std::string> new_lists(FileLists& known, const BlobsOfJobs& named) {
+    const auto lists = lists_of(named);
+    known.keep_only(lists);
+    std::vector<std::string> result;
+    for (const auto& list : lists)
+        if (!known.knows(list)) result.push_back(list);
+    return result;
+}
+
+/// What is no list of files names nothing. One that is not here may still come; if it cannot be
+/// read nobody knows what it names, and nothing may go: throws FileError.
+void read_list(BlobStore& store, FileLists& lists, const std::string& list) {
+    std::vector<std::string> files;
+    try {
+        const auto text = store.read(list, limits::manifest_bytes, BlobStore::Use::unnoted);
+        files = parse_manifest(text).blobs();
+    } catch (const FileError& error) {
+        if (error.code == "not_found") return;
+        if (error.code != "bad_request") throw;
+    }
+    lists.add(list, files);
+}
+
+/// Looks into new lists, into one at a time: whoever sends or fetches files gets a turn in between.
+/// Gives how many there were.
+asio::awaitable<std::size_t> read_lists(Context& context, NamedBlobs named) {
+    auto look = [&lists = context.file_lists, named] { return new_lists(lists, *named); };
+    const auto lists = co_await context.files.run(std::move(look));
+    for (const auto& list : lists) {
+        auto read = [&context, list] { read_list(context.blobs, context.file_lists, list); };
+        co_await context.files.run(std::move(read));
+    }
+    co_return lists.size();
+}
+
+/// What jobs name; what the lists among it name is known then.
+asio::awaitable<NamedBlobs> known_blobs(Context& context) {
+    auto named = co_await blobs_in_use(context);
+    const auto read = co_await read_lists(context, named);
+    if (read == 0) co_return named;
+    // After a start that takes minutes, in which jobs come and results name other files.
+    named = co_await blobs_in_use(context);
+    co_await read_lists(context, named);
+    co_return named;
+}
+
+struct Evicted {
+    std::int64_t left = 0;
+    std::vector<JobId> jobs;  // these would have to go so that what jobs name is not too much
+};
+
+/// Of the files that no job names, and none is about to, the least recently used go.
+Evicted evict(BlobStore& store, const BlobsOfJobs& named, const FileLists& lists,
+              std::vector<EndedJob> ended, const RetentionLimits& kept) {
+    const auto pinned = named_blobs(named, lists);
+    Evicted evicted;
+    evicted.left = store.evict(kept.file_bytes, pinned, Clock::now(), kept.age);
+    if (evicted.left <= kept.file_bytes) return evicted;
+    // Jobs pay for what they name alone, not for what is about to be named or cannot be deleted.
+    std::map<std::string, std::int64_t> sizes;
+    std::int64_t named_bytes = 0;
+    for (const auto& info : store.list()) {
+        if (!pinned.contains(info.blob)) continue;
+        sizes[info.blob] = info.size;
+        named_bytes += info.size;
+    }
+    const auto excess = named_bytes - kept.file_bytes;
+    evicted.jobs = jobs_to_free(std::move(ended), named, lists, sizes, excess);
+    return evicted;
+}
+
+}  // namespace
+
+asio::awaitable<void> forget_blobs(Context& context, bool by_age) {
+    const auto& kept = context.options.retention;
+    auto look = [&store = context.blobs, &kept] {
+        store.evict_partial(kept.file_bytes);
+        return store.bytes() - store.partial_bytes();
+    };
+    const auto bytes = co_await context.files.run(std::move(look));
+    if (bytes <= kept.file_bytes && !by_age) co_return;
+    const auto named = co_await known_blobs(context);
     auto ended = co_await context.store.ended_jobs();
-    KeptBackup backup{context.backup_blob, context.backup_bytes};
-    auto work = [&store = context.blobs, named = std::move(named), ended = std::move(ended), &kept,
-                 backup = std::move(backup)] { return evict(store, named, ended, kept, backup); };
+    auto work = [&store = context.blobs, named, &lists = context.file_lists,
+                 ended = std::move(ended),
+                 &kept] { return evict(store, *named, lists, ended, kept); };
     const auto evicted = co_await context.files.run(std::move(work));
     if (evicted.left < bytes)
         log_info("files of jobs take " + format_size(evicted.left) + " now, they took " +
@@ -126,6 +149,21 @@ asio::awaitable<void> forget_blobs(Context& context, bool by_age) {
     const auto forgotten = forget(context, evicted.jobs);
     if (forgotten > 0)
         log_info("forgot " + std::to_string(forgotten) + " old jobs, whose files were too much");
+}
+
+namespace {
+
+/// What the disk does not let us do is tried again the next time: the cluster works on meanwhile.
+asio::awaitable<void> look_after_files(Context& context, bool by_age) {
+    try {
+        co_await forget_blobs(context, by_age);
+        const bool kept = !context.backup_blob.empty() &&
+                          Clock::now() - context.backup_made <= limits::backup_kept;
+        if (!kept && !context.backup_under_way) co_await context.drop_backup();
+    } catch (const FileError& error) {
+        log_rarely(Severity::warning, "files", "housekeeping",
+                   std::string("old files stay for now: ") + error.what());
+    }
 }
 
 }  // namespace
@@ -139,10 +177,7 @@ asio::awaitable<void> keep_house(Context& context) {
         // The use of a blob is noted no more often than that.
         const bool by_age = Clock::now() - looked_at_age > limits::blob_touched;
         if (by_age) looked_at_age = Clock::now();
-        co_await forget_blobs(context, by_age);
-        if (!context.backup_blob.empty() &&
-            Clock::now() - context.backup_made > limits::backup_kept)
-            co_await context.drop_backup();
+        co_await look_after_files(context, by_age);
     }
 }
 

@@ -18,6 +18,9 @@ asio::awaitable<void> serve_peer(Context& context, tcp::socket socket);
 asio::awaitable<void> serve_node(Context& context, Connection& connection, KeyRecord key,
                                  std::unique_ptr<Hello> hello);
 asio::awaitable<void> serve_client(Context& context, Connection& connection, KeyRecord key);
+/// Ends the sessions of clients whose token has expired. Their requests would be refused: this is
+/// for those who only listen. To be called once a second or so.
+void end_expired_clients(Context& context);
 /// The second connection of a node that has a session: files, and output that the master asks for.
 asio::awaitable<void> serve_bulk(Context& context, Connection& connection, KeyRecord key);
 asio::awaitable<void> serve_plain(Context& context, Connection& connection, Lobby::Seat& seat);

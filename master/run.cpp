@@ -13,6 +13,7 @@
 #include "common/version.hpp"
 #include "master/beacon.hpp"
 #include "master/listener.hpp"
+#include "master/peers.hpp"
 #include "master/viewers.hpp"
 
 namespace rpic {
@@ -39,6 +40,7 @@ asio::awaitable<void> tick(Context& context) {
         if (now - swept >= std::chrono::seconds(1)) {
             for (auto& [id, session] : context.sessions.all())
                 session.connection->close_if_overdue(now);
+            end_expired_clients(context);
             swept = now;
         }
         co_await sleep_for(step);

@@ -45,7 +45,6 @@ class RunLog {
     bool after(std::uint64_t& seen, std::vector<Run>& found) const;
     /// What runs and what ended lately, with the newest number.
     std::vector<Run> everything(std::uint64_t& seen) const;
-    std::uint64_t last() const { return last_; }
     std::int64_t skipped() const { return skipped_; }
 
   private:

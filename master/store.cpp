@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <functional>
 #include <stdexcept>
@@ -47,6 +48,25 @@ asio::awaitable<Answer> answer_of(std::shared_ptr<Question<Answer>> question) {
     while (!question->answered) seen = co_await question->changed.wait(seen);
     if (question->failure) std::rethrow_exception(question->failure);
     co_return std::move(question->answer);
+}
+
+/// A backup takes minutes, and who waits for it may go: the thread looks whether it is still
+/// wanted.
+class WaitsForBackup {
+  public:
+    explicit WaitsForBackup(std::shared_ptr<std::atomic<bool>> wanted)
+        : wanted_(std::move(wanted)) {}
+    ~WaitsForBackup() { *wanted_ = false; }
+    WaitsForBackup(const WaitsForBackup&) = delete;
+    WaitsForBackup& operator=(const WaitsForBackup&) = delete;
+
+  private:
+    std::shared_ptr<std::atomic<bool>> wanted_;
+};
+
+asio::awaitable<MadeBackup> backup_of(asio::awaitable<MadeBackup> answer,
+                                      std::unique_ptr<WaitsForBackup> /*until it is there*/) {
+    co_return co_await std::move(answer);
 }
 
 double thread_cpu_seconds() {
@@ -169,14 +189,20 @@ asio::awaitable<BlobsOfJobs> Store::blobs_in_use() {
     });
 }
 
-asio::awaitable<std::int64_t> Store::backup(std::filesystem::path file) {
-    auto step = [file = std::move(file), started = false](StoreFiles& files,
-                                                          std::int64_t& answer) mutable {
+asio::awaitable<MadeBackup> Store::backup(std::filesystem::path file) {
+    const auto wanted = std::make_shared<std::atomic<bool>>(true);
+    auto step = [file = std::move(file), wanted, started = false](StoreFiles& files,
+                                                                  MadeBackup& made) mutable {
+        if (!*wanted) {
+            if (started) files.drop_backup();
+            return true;
+        }
         if (!started) files.start_backup(file);
         started = true;
-        return !files.backup_some(answer);
+        return !files.backup_some(made);
     };
-    return ask<std::int64_t>(std::move(step));
+    auto waiting = std::make_unique<WaitsForBackup>(wanted);
+    return backup_of(ask<MadeBackup>(std::move(step)), std::move(waiting));
 }
 
 asio::awaitable<std::int64_t> Store::free_bytes() {

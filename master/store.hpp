@@ -81,13 +81,14 @@ class Store {
     /// All ended jobs, for jobs_to_drop().
     asio::awaitable<std::vector<EndedJob>> ended_jobs();
 
-    /// The blobs that jobs and their results name (those inside manifests are not looked for).
+    /// The blobs that jobs and their results name (what their lists of files name is not looked
+    /// for).
     asio::awaitable<BlobsOfJobs> blobs_in_use();
 
     /// Writes all there is into one file (a tar archive of mode 0600: it holds the keys), bit by
-    /// bit between commits; returns its size. The file is there whole or not at all. One backup at
-    /// a time: a second one throws.
-    asio::awaitable<std::int64_t> backup(std::filesystem::path file);
+    /// bit between commits. The file is there whole or not at all; none is made for one who does
+    /// not wait any more. One backup at a time: a second one throws.
+    asio::awaitable<MadeBackup> backup(std::filesystem::path file);
 
     /// As of the last report of the thread.
     const StoreStatistics& statistics() const { return progress_->statistics; }

@@ -82,7 +82,13 @@ void replace_unrecorded(const Job& job, const std::map<Position, TaskView>& befo
     if (known != before.end())
         view = known->second;
     else
-        view.state = job.status.cancelled ? "cancelled" : "queued";
+        view.state = job.status.cancelled || job.status.rest_cancelled ? "cancelled" : "queued";
+}
+
+/// Whether what the store has is still the result of its task: not if a retry took it up again.
+template <class Stored>
+bool still_stands(const Job& job, const Stored& stored) {
+    return stands(job.status, task_state(stored.state).value_or(TaskState::failed), stored.round);
 }
 
 asio::awaitable<void> change_of(Wakeup& news, std::uint64_t seen) {
@@ -121,6 +127,7 @@ asio::awaitable<void> JobDesk::serve(GetJob request) {
     JobDetail detail;
     detail.id = request.id;
     detail.job = context_.jobs.view(named);
+    detail.job.command.clear();  // twice, a long one would not fit into a frame
     detail.spec = *named.spec;
     co_await context_.turns.settled();
     connection_.send(detail);
@@ -146,7 +153,8 @@ asio::awaitable<void> JobDesk::serve(GetJob request) {
         std::size_t place = 0;
         for (auto position = after + 1; position < end && !next; ++position) {
             while (place < results.size() && results[place].position < position) ++place;
-            const bool has = place < results.size() && results[place].position == position;
+            const bool has = place < results.size() && results[place].position == position &&
+                             still_stands(*job, results[place]);
             const auto index = job->index(position);
             if (index <= request.after || !chosen.contains(index)) continue;
             const bool open = !job->ended() && (job->active.contains(position) ||
@@ -178,11 +186,12 @@ asio::awaitable<std::vector<TaskState>> JobDesk::stored_states(JobId id) {
         const auto results = co_await context_.store.results(id, after, page_tasks);
         const auto* job = context_.jobs.find(id);
         if (job == nullptr) co_return states;
-        // An ended job has no others.
+        // No others of an ended job are without a result that stands.
         const auto missing = TaskState::cancelled;
         for (const auto& result : results) {
             states.resize(static_cast<std::size_t>(result.position), missing);
-            states.push_back(task_state(result.state).value_or(TaskState::failed));
+            const auto state = task_state(result.state).value_or(TaskState::failed);
+            states.push_back(still_stands(*job, result) ? state : missing);
         }
         if (results.size() < page_tasks) co_return states;
         after = results.back().position;
@@ -201,6 +210,9 @@ asio::awaitable<OutputPiece> JobDesk::stored_output(const ReadOutput& request, P
         offset = 0;
         found = co_await context_.store.output(job, position, offset, size);
     }
+    // Taken up again, and cancelled before it ran: it has printed nothing.
+    const auto* now = context_.jobs.find(job);
+    if (now != nullptr && found.known && !still_stands(*now, found)) found = {};
     OutputPiece piece;
     piece.answer.attempt = found.attempt;
     piece.answer.offset = offset;

@@ -13,18 +13,6 @@ PutResult result_operation(SaveResult& saved, std::int64_t wall_ms) {
     return PutResult{std::move(saved.result), std::move(saved.output)};
 }
 
-/// How tasks ended, as the core sees it.
-std::vector<TaskState> states_of(const std::vector<EndState>& ends) {
-    std::vector<TaskState> states;
-    states.reserve(ends.size());
-    for (const auto end : ends)
-        states.push_back(end == EndState::done        ? TaskState::done
-                         : end == EndState::failed    ? TaskState::failed
-                         : end == EndState::cancelled ? TaskState::cancelled
-                                                      : TaskState::queued);
-    return states;
-}
-
 }  // namespace
 
 void Turn::take(Effect& effect, const Jobs& jobs, std::int64_t wall_ms) {
@@ -159,7 +147,7 @@ void Turn::send(TurnPost& post, const Cluster& cluster, const Jobs& jobs) const 
 void take_up(StoreContents& contents, Cluster& cluster, Jobs& jobs, Moment now, Effects& effects) {
     for (auto& record : contents.nodes) cluster.restore(std::move(record));
     for (auto& job : contents.jobs)
-        jobs.restore(std::move(job.status), std::move(job.spec), states_of(job.ends),
+        jobs.restore(std::move(job.status), std::move(job.spec), std::move(job.states),
                      job.highest_attempt);
     for (const auto& task : contents.tasks) jobs.restore(task);
     cluster.set_listener(&jobs);

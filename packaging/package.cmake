@@ -112,8 +112,8 @@ set(CPACK_DEBIAN_CLUSTER_PACKAGE_MULTIARCH foreign)
 set(CPACK_DEBIAN_SLAVE_PACKAGE_NAME rpicluster-slave)
 set(CPACK_DEBIAN_SLAVE_PACKAGE_DEPENDS "${libraries}adduser")
 set(CPACK_DEBIAN_SLAVE_PACKAGE_SECTION net)
-set(CPACK_DEBIAN_SLAVE_PACKAGE_CONTROL_EXTRA ${here}/slave/postinst ${here}/slave/prerm
-  ${here}/slave/postrm ${here}/slave/conffiles)
+set(CPACK_DEBIAN_SLAVE_PACKAGE_CONTROL_EXTRA ${here}/slave/preinst ${here}/slave/postinst
+  ${here}/slave/prerm ${here}/slave/postrm ${here}/slave/conffiles)
 set(CPACK_COMPONENT_SLAVE_DESCRIPTION "node of a cluster of small boards
 rpicluster joins Raspberry Pis, other small boards and PCs into one cluster,
 shows what each of them is and how it feels, and runs any command on the
@@ -126,8 +126,8 @@ set(CPACK_DEBIAN_CLUSTER_PACKAGE_DEPENDS
   "${libraries}${database}rpicluster-slave (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_CLUSTER_PACKAGE_SUGGESTS "python3-rpicluster")
 set(CPACK_DEBIAN_CLUSTER_PACKAGE_SECTION net)
-set(CPACK_DEBIAN_CLUSTER_PACKAGE_CONTROL_EXTRA ${here}/cluster/postinst ${here}/cluster/prerm
-  ${here}/cluster/postrm)
+set(CPACK_DEBIAN_CLUSTER_PACKAGE_CONTROL_EXTRA ${here}/cluster/preinst
+  ${here}/cluster/postinst ${here}/cluster/prerm ${here}/cluster/postrm)
 set(CPACK_COMPONENT_CLUSTER_DESCRIPTION "cluster of small boards: master and command
 rpicluster joins Raspberry Pis, other small boards and PCs into one cluster,
 shows what each of them is and how it feels, and runs any command on the

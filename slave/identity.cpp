@@ -83,7 +83,12 @@ void Identity::forget_node_key() {
     node_key_.clear();
 }
 
-std::string Identity::fingerprint(const Machine& machine) const {
+const std::string& Identity::fingerprint(const Machine& machine) {
+    if (fingerprint_.empty()) fingerprint_ = find_fingerprint(machine);
+    return fingerprint_;
+}
+
+std::string Identity::find_fingerprint(const Machine& machine) const {
     if (auto fingerprint = machine.fingerprint(); !fingerprint.empty()) return fingerprint;
     const auto path = options_.folder / "fingerprint";
     if (const auto kept = read_file_if_there(path, limits::key_file_bytes); kept && !kept->empty())

@@ -34,14 +34,17 @@ class Identity {
     void keep_master(const HostPort& master);
 
     /// Same board, same fingerprint (machine.hpp); where the machine has none, as in a container,
-    /// one is made and kept in the state folder.
-    std::string fingerprint(const Machine& machine) const;
+    /// one is made and kept in the state folder. Found out once: an adapter that is plugged in or
+    /// taken out makes no other machine of this one.
+    const std::string& fingerprint(const Machine& machine);
 
   private:
     std::string join_key() const;
+    std::string find_fingerprint(const Machine& machine) const;
 
     const SlaveOptions& options_;
     std::string node_key_;
+    std::string fingerprint_;
     std::optional<HostPort> last_master_;
 };
 

@@ -93,7 +93,7 @@ asio::awaitable<void> MasterLink::run_once(HostPort target) {
     }
 }
 
-Hello MasterLink::make_hello() const {
+Hello MasterLink::make_hello() {
     Hello hello;
     hello.version = version;
     hello.protocol = protocol_version;

@@ -29,7 +29,7 @@ class MasterLink {
     std::string advice() const;
 
   private:
-    Hello make_hello() const;
+    Hello make_hello();
     asio::awaitable<void> introduce(Connection& link, Welcome& welcome);
     void accept_welcome(Connection& link, const Welcome& welcome);
     asio::awaitable<void> read(Connection& link);

@@ -139,6 +139,8 @@ SlaveOptions slave_options(const Settings& settings) {
             find_task_user(settings.text("task_user"), settings.list("task_groups"));
     options.cache_bytes = settings.size("cache_size").value_or(0);
     options.runner_command = settings.text("runner_command");
+    if (const auto& log = settings.text("log-file"); !log.empty())
+        options.runner_log = std::filesystem::absolute(log).string() + ".runner";
     options.reboot_command = settings.text("reboot_command");
     options.poweroff_command = settings.text("poweroff_command");
     options.heartbeat = heartbeat_of(settings);

@@ -35,6 +35,7 @@ struct SlaveOptions {
     std::filesystem::path tasks;   // where tasks have their folders
     std::int64_t cache_bytes = 0;  // 0: the default
     std::string runner_command;    // starts the runner; empty: the slave does that
+    std::string runner_log;        // a file for what such a runner says; empty: nowhere
     std::string reboot_command;
     std::string poweroff_command;
     Duration heartbeat{};

@@ -10,7 +10,6 @@
 #include "common/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
-#include "common/sha256.hpp"
 #include "common/sleep.hpp"
 #include "slave/task_launch.hpp"
 
@@ -25,34 +24,28 @@ Owner owner_of(const TaskUser& user) {
     return owner;
 }
 
-/// What is being read of a file that is hashed, step by step.
-struct HashState {
-    Sha256 sum;
-    std::int64_t offset = 0;
-    std::int64_t size = 0;
-};
-
-/// Goes on for limits::file_step_bytes; true at the end of the file.
-bool hash_more(const Descriptor& file, HashState& state) {
-    std::string buffer(limits::chunk_bytes, '\0');
-    for (std::size_t done = 0; done < limits::file_step_bytes;) {
-        const auto count = ::pread(file.get(), buffer.data(), buffer.size(), state.offset);
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) fail_file("read", "the output of a task");
-        if (count == 0) return true;
-        state.sum.update(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
-        state.offset += count;
-        done += static_cast<std::size_t>(count);
+/// Whether to try once more what could not be brought to the master. What a task made is safe here,
+/// and would be gone for good if its end were told without it.
+class Tries {
+  public:
+    bool again(const FileError& error) {
+        // Until somebody makes room on the master's disk, or repairs it.
+        if (error.code == "full" || (error.code == "failed" && error.from_master)) return true;
+        // What the master had of it was damaged, somebody sends the same, or the file changed.
+        return error.code == "conflict" && ++conflicts_ <= limits::collect_conflicts;
     }
-    return false;
-}
+
+  private:
+    int conflicts_ = 0;
+};
 
 }  // namespace
 
 std::string outcome_of(const FileError& error) {
-    // A disk that is full or broken is this node's; a file that the master does not have, or that
-    // makes no sense, is the same everywhere.
-    return error.code == "full" || error.code == "failed" ? "node" : "cannot_execute";
+    // A disk that is full or broken, or damages what comes, is this node's; a file that the master
+    // does not have, or that makes no sense, is the same everywhere.
+    const bool node = error.code == "full" || error.code == "failed" || error.code == "conflict";
+    return node ? "node" : "cannot_execute";
 }
 
 TaskFiles::TaskFiles(const asio::any_io_executor& executor, const SlaveOptions& options)
@@ -95,75 +88,96 @@ asio::awaitable<std::vector<std::string>> TaskFiles::make_folders(std::vector<At
     return folders_.make(std::move(names));
 }
 
-asio::awaitable<void> TaskFiles::place_inputs(AttemptKey key, std::shared_ptr<const NodeJob> job) {
+asio::awaitable<void> TaskFiles::place_inputs(AttemptKey key, std::shared_ptr<const NodeJob> job,
+                                              Wanted wanted) {
     const std::filesystem::path folder = folder_of(key);
     const auto owner = owner_of(options_.task_user);
-    if (!job->in.empty()) co_await rpic::place_inputs(files_, cache_, folder, job->in, owner);
+    if (!job->in.empty())
+        co_await rpic::place_inputs(files_, cache_, folder, job->in, owner, wanted);
     if (job->stdin_blob.empty()) co_return;
     std::vector<std::string> blobs = {job->stdin_blob};
-    auto pins = co_await cache_.hold(std::move(blobs));
+    auto pins = co_await cache_.hold(std::move(blobs), wanted);
     Input input;
     input.pins = std::make_shared<FileCache::Pins>(std::move(pins));
     input.stdin_file = cache_.path_of(job->stdin_blob).string();
     inputs_[key] = std::move(input);
 }
 
-asio::awaitable<std::string> TaskFiles::hash(std::shared_ptr<Descriptor> file) {
-    auto state = std::make_shared<HashState>();
+asio::awaitable<std::optional<std::string>> TaskFiles::until_brought(AttemptKey key, Bring bring,
+                                                                     Wanted wanted,
+                                                                     std::string& reason) {
+    Tries tries;
     for (;;) {
-        auto step = [file, state] { return hash_more(*file, *state); };
-        const bool end = co_await files_.run(std::move(step));
-        if (end) break;
-    }
-    co_return state->sum.finish();
-}
-
-asio::awaitable<std::string> TaskFiles::bring_output(std::string file, std::string& trouble) {
-    for (;;) {
-        bool full = false;
+        bool again = false;
         try {
-            auto open = [file] {
-                auto opened = std::make_shared<Descriptor>(
-                    ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-                if (!*opened) fail_file("read", file);
-                return opened;
-            };
-            const auto opened = co_await files_.run(std::move(open));
-            struct stat status {};
-            if (::fstat(opened->get(), &status) != 0) fail_file("read", file);
-            const auto blob = co_await hash(opened);
-            co_await bulk_.put(opened, blob, status.st_size);
+            check_wanted(wanted);
+            auto blob = co_await bring();
             co_return blob;
         } catch (const FileError& error) {
-            full = error.code == "full";
-            trouble = std::string("its output was lost: ") + error.what();
+            again = tries.again(error);
+            reason = error.what();
         }
-        if (!full) co_return std::string();
-        trouble.clear();
+        if (!again) co_return std::nullopt;
+        log_rarely(Severity::warning, "result_waits", "master",
+                   "what task " + folder_name(key) +
+                       " made waits here, and is sent again soon: " + reason);
         co_await sleep_for(limits::collect_retry);
     }
+}
+
+asio::awaitable<std::string> TaskFiles::bring_output(AttemptKey key, std::string file,
+                                                     std::int64_t bytes, Wanted wanted,
+                                                     std::string& trouble) {
+    std::string reason;
+    Bring bring = [this, file, bytes, wanted, &trouble] {
+        return send_output(file, bytes, wanted, trouble);
+    };
+    const auto blob = co_await until_brought(key, std::move(bring), wanted, reason);
+    if (blob) co_return *blob;
+    trouble = "its output was lost: " + reason;
+    co_return std::string();
+}
+
+asio::awaitable<std::string> TaskFiles::send_output(std::string file, std::int64_t bytes,
+                                                    Wanted wanted, std::string& trouble) {
+    auto open = [file] {
+        auto opened =
+            std::make_shared<Descriptor>(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+        if (!*opened) fail_file("read", file);
+        return opened;
+    };
+    const auto opened = co_await files_.run(std::move(open));
+    const auto hashed = co_await hash_file(files_, opened, file, wanted);
+    co_await bulk_.put(opened, hashed.blob, hashed.size, wanted);
+    if (hashed.size != bytes)
+        trouble = "its output is damaged: the file has " + std::to_string(hashed.size) +
+                  " bytes, " + std::to_string(bytes) + " were written";
+    co_return hashed.blob;
 }
 
 asio::awaitable<std::string> TaskFiles::bring_files(AttemptKey key,
                                                     std::shared_ptr<const NodeJob> job,
-                                                    std::string& trouble) {
+                                                    Wanted wanted, std::string& trouble) {
+    std::string reason;
+    Bring bring = [this, key, job, wanted, &trouble] {
+        return send_files(key, job, wanted, trouble);
+    };
+    const auto manifest = co_await until_brought(key, std::move(bring), wanted, reason);
+    if (manifest) co_return *manifest;
+    trouble = "its files did not come back: " + reason;
+    co_return std::string();
+}
+
+/// `trouble`: what was left behind.
+asio::awaitable<std::string> TaskFiles::send_files(AttemptKey key,
+                                                   std::shared_ptr<const NodeJob> job,
+                                                   Wanted wanted, std::string& trouble) {
     const std::filesystem::path folder = folder_of(key);
     const auto owner = owner_of(options_.task_user);
-    for (;;) {
-        bool full = false;
-        try {
-            const auto collected = co_await collect_outputs(files_, bulk_, folder, job->out, owner);
-            for (const auto& one : collected.left_out)
-                trouble += (trouble.empty() ? "left behind: " : ", ") + one;
-            co_return collected.manifest;
-        } catch (const FileError& error) {
-            full = error.code == "full";
-            trouble = std::string("its files did not come back: ") + error.what();
-        }
-        if (!full) co_return std::string();
-        trouble.clear();
-        co_await sleep_for(limits::collect_retry);
-    }
+    const auto collected = co_await collect_outputs(files_, bulk_, folder, job->out, owner, wanted);
+    for (const auto& one : collected.left_out)
+        trouble += (trouble.empty() ? "left behind: " : ", ") + one;
+    co_return collected.manifest;
 }
 
 asio::awaitable<void> TaskFiles::remove(std::vector<std::string> names, bool more_to_come) {

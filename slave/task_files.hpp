@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,16 +29,19 @@ class TaskFiles {
     /// the disk says about a new and empty folder is about this node.
     asio::awaitable<std::vector<std::string>> make_folders(std::vector<AttemptKey> keys);
     /// Fills the folder. Throws FileError; outcome_of() says whose fault that is.
-    asio::awaitable<void> place_inputs(AttemptKey key, std::shared_ptr<const NodeJob> job);
+    asio::awaitable<void> place_inputs(AttemptKey key, std::shared_ptr<const NodeJob> job,
+                                       Wanted wanted);
     /// The input of this attempt need not be kept any longer.
     void let_inputs_go(const AttemptKey& key) { inputs_.erase(key); }
 
-    /// Brings an output file to the master; gives the blob. Waits while the master is away or has
-    /// no room. Empty if the file is not there any more.
-    asio::awaitable<std::string> bring_output(std::string file, std::string& trouble);
+    /// Brings an output file to the master; gives the blob. Waits while the master is away, or its
+    /// disk is full or broken. Empty if that cannot be done, and why in `trouble`. `bytes` were
+    /// written to it: another size is told as trouble.
+    asio::awaitable<std::string> bring_output(AttemptKey key, std::string file, std::int64_t bytes,
+                                              Wanted wanted, std::string& trouble);
     /// The same for the files that match the job's globs; gives the manifest.
     asio::awaitable<std::string> bring_files(AttemptKey key, std::shared_ptr<const NodeJob> job,
-                                             std::string& trouble);
+                                             Wanted wanted, std::string& trouble);
 
     /// Removes work folders. `more_to_come`: some may be kept for later tasks, until drop_kept().
     asio::awaitable<void> remove(std::vector<std::string> names, bool more_to_come);
@@ -49,7 +53,15 @@ class TaskFiles {
 
   private:
     void make_room_for_tasks();
-    asio::awaitable<std::string> hash(std::shared_ptr<Descriptor> file);
+    /// Sends something to the master, and gives its blob.
+    using Bring = std::function<asio::awaitable<std::string>()>;
+    /// Tries until it is there. Nothing: it cannot be done, for that reason.
+    asio::awaitable<std::optional<std::string>> until_brought(AttemptKey key, Bring bring,
+                                                              Wanted wanted, std::string& reason);
+    asio::awaitable<std::string> send_output(std::string file, std::int64_t bytes, Wanted wanted,
+                                             std::string& trouble);
+    asio::awaitable<std::string> send_files(AttemptKey key, std::shared_ptr<const NodeJob> job,
+                                            Wanted wanted, std::string& trouble);
 
     const SlaveOptions& options_;
     FileThread files_;

@@ -86,6 +86,7 @@ LaunchSpec make_launch_spec(const NodeAttempts::Attempt& attempt, const std::str
     spec.time_limit_seconds = std::max(job.time_limit_seconds, 0.0);
     spec.grace_seconds = to_seconds(limits::kill_grace);
     spec.stop_after_seconds = std::max(job.stop_after_seconds, 0.0);
+    spec.brings_files = !job.out.empty();
     spec.context = context_of(job);
     return spec;
 }

@@ -14,7 +14,7 @@ asio::awaitable<void> WorkerRole::run() {
     co_await until_first_failure(
         runner_.run(*this), files_.bulk().run(), tick_loop(), report_loop(), prepare_loop(),
         fetch_loops(limits::fetches_at_once), collect_loops(limits::collections_at_once),
-        remove_loop(), rest_loop(), power_loop());
+        read_loop(), remove_loop(), rest_loop(), power_loop());
 }
 
 asio::awaitable<void> WorkerRole::tick_loop() {
@@ -87,6 +87,12 @@ asio::awaitable<void> WorkerRole::prepare(std::vector<AttemptKey> keys) {
     apply(std::move(effects));
 }
 
+/// Whether an attempt still waits for its files.
+bool WorkerRole::awaits_files(const AttemptKey& key) const {
+    const auto* attempt = attempts_.find(key);
+    return attempt != nullptr && attempt->not_launched();
+}
+
 /// An attempt whose folder gets files.
 asio::awaitable<void> WorkerRole::fetch(AttemptKey key) {
     const auto* attempt = attempts_.find(key);
@@ -100,8 +106,9 @@ asio::awaitable<void> WorkerRole::fetch(AttemptKey key) {
         outcome = "node";
         reason = troubles[0];
     } else {
+        Wanted wanted = [this, key] { return awaits_files(key); };
         try {
-            co_await files_.place_inputs(key, job);
+            co_await files_.place_inputs(key, job, std::move(wanted));
         } catch (const FileError& error) {
             outcome = outcome_of(error);
             reason = error.what();
@@ -117,8 +124,10 @@ asio::awaitable<void> WorkerRole::fetch(AttemptKey key) {
 
 void WorkerRole::not_prepared(const AttemptKey& key, const std::string& outcome,
                               const std::string& reason, Effects& effects) {
-    log_rarely(Severity::warning, "task_not_prepared", outcome,
-               "cannot prepare " + folder_name(key) + ": " + reason);
+    // If it was taken back meanwhile that is no trouble.
+    if (awaits_files(key))
+        log_rarely(Severity::warning, "task_not_prepared", outcome,
+                   "cannot prepare " + folder_name(key) + ": " + reason);
     attempts_.on_not_prepared(Clock::now(), key, outcome, reason, effects);
 }
 
@@ -136,24 +145,48 @@ asio::awaitable<void> WorkerRole::collect_loops(int count) {
         co_await until_first_failure(collect_loop(), collect_loops(count - 1));
 }
 
+/// Whether the output and files of an attempt are still to be sent.
+bool WorkerRole::is_collecting(const AttemptKey& key) const {
+    const auto* attempt = attempts_.find(key);
+    return attempt != nullptr && attempt->phase == NodeAttempts::Phase::collecting;
+}
+
 asio::awaitable<void> WorkerRole::collect(AttemptKey key) {
     NodeAttempts::Collected collected;
-    const auto* attempt = attempts_.find(key);
-    if (attempt != nullptr && attempt->phase == NodeAttempts::Phase::collecting) {
+    if (is_collecting(key)) {
+        const auto* attempt = attempts_.find(key);
         const auto job = attempt->job;
         const auto output_file = attempt->output_file;
+        const auto output_bytes = attempt->report.output_bytes;
         const bool brings_files = attempt->brings_files();
+        const Wanted wanted = [this, key] { return is_collecting(key); };
         std::string output_trouble;
         std::string files_trouble;
         if (!output_file.empty())
-            collected.output_blob = co_await files_.bring_output(output_file, output_trouble);
-        if (brings_files && attempts_.find(key) != nullptr)
-            collected.files = co_await files_.bring_files(key, job, files_trouble);
+            collected.output_blob = co_await files_.bring_output(key, output_file, output_bytes,
+                                                                 wanted, output_trouble);
+        if (brings_files)
+            collected.files = co_await files_.bring_files(key, job, wanted, files_trouble);
         collected.trouble = output_trouble;
         if (!output_trouble.empty() && !files_trouble.empty()) collected.trouble += "; ";
         collected.trouble += files_trouble;
     }
-    attempt = attempts_.find(key);
+    co_await finish_collecting(key, std::move(collected));
+}
+
+/// Those that only need their inline output from the runner do not wait for transfers, which take
+/// as long as the master has no room.
+asio::awaitable<void> WorkerRole::read_loop() {
+    for (;;) {
+        const auto key = co_await to_read_.pop();
+        NodeAttempts::Collected nothing;
+        co_await finish_collecting(key, std::move(nothing));
+    }
+}
+
+asio::awaitable<void> WorkerRole::finish_collecting(AttemptKey key,
+                                                    NodeAttempts::Collected collected) {
+    const auto* attempt = attempts_.find(key);
     if (attempt != nullptr && attempt->has_inline_output()) {
         collected.output_here = outputs_.contains(key);
         if (!collected.output_here) collected.output_here = co_await read_output(key);

@@ -49,12 +49,13 @@ WorkerRole::WorkerRole(const asio::any_io_executor& executor, const SlaveOptions
       executor_(executor),
       attempts_(std::move(capacity)),
       files_(executor, options),
-      runner_(executor, options.folder / "runner", std::move(runner_program), {},
+      runner_(executor, options.folder / "runner", std::move(runner_program), options.runner_log,
               options.runner_command),
       runner_output_(executor, runner_),
       to_prepare_(executor),
       to_fetch_(executor),
       to_collect_(executor),
+      to_read_(executor),
       to_remove_(executor),
       power_commands_(executor),
       ordered_(executor),
@@ -299,7 +300,11 @@ void WorkerRole::carry_out(const NodeAttempts::Kill& effect, Effects&) {
 }
 
 void WorkerRole::carry_out(const NodeAttempts::Collect& effect, Effects&) {
-    to_collect_.push(effect.key);
+    const auto* attempt = attempts_.find(effect.key);
+    if (attempt == nullptr) return;
+    const bool sends =
+        is_collecting(effect.key) && (!attempt->output_file.empty() || attempt->brings_files());
+    (sends ? to_collect_ : to_read_).push(effect.key);
 }
 
 void WorkerRole::carry_out(const NodeAttempts::DropOutput& effect, Effects&) {

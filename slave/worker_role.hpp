@@ -124,7 +124,11 @@ class WorkerRole : public Role, private RunnerHandler {
     asio::awaitable<void> fetch(AttemptKey key);
     void not_prepared(const AttemptKey& key, const std::string& outcome, const std::string& reason,
                       Effects& effects);
+    bool awaits_files(const AttemptKey& key) const;
+    bool is_collecting(const AttemptKey& key) const;
     asio::awaitable<void> collect(AttemptKey key);
+    asio::awaitable<void> read_loop();
+    asio::awaitable<void> finish_collecting(AttemptKey key, NodeAttempts::Collected collected);
     asio::awaitable<bool> read_output(AttemptKey key);
     asio::awaitable<std::optional<OutputPiece>> answer(ReadOutput question);
     asio::awaitable<void> find_output(AttemptKey key, ReadOutput question, OutputPiece& piece);
@@ -147,9 +151,10 @@ class WorkerRole : public Role, private RunnerHandler {
     std::deque<Due> reports_due_;
     std::size_t reports_bytes_ = 0;  // of their outputs
     std::int64_t epoch_ = 0;         // of the master's store; 0: it has not joined yet
-    Queue<AttemptKey> to_prepare_;   // without files to fetch: these wait for nobody
+    Queue<AttemptKey> to_prepare_;   // without files to fetch: they wait for no transfer
     Queue<AttemptKey> to_fetch_;
     Queue<AttemptKey> to_collect_;
+    Queue<AttemptKey> to_read_;  // with nothing to collect but inline output: likewise
     Queue<std::string> to_remove_;
     Queue<std::string> power_commands_;
     Wakeup ordered_;       // the master sent orders

@@ -69,8 +69,8 @@ TaskResult result_of(const AttemptReport& report) {
         result.max_rss_bytes = report.max_rss_bytes;
     // What a job is said to have printed decides which results are dropped first.
     result.output_bytes = std::clamp<std::int64_t>(report.output_bytes, 0, limits::output_bytes);
-    if (is_blob(report.output_blob)) result.output_blob = report.output_blob;
-    if (is_blob(report.files)) result.files = report.files;
+    if (is_blob_name(report.output_blob)) result.output_blob = report.output_blob;
+    if (is_blob_name(report.files)) result.files = report.files;
     return result;
 }
 
@@ -93,10 +93,9 @@ void Jobs::begin(Moment now, Job& job, Position position, Worker& worker, bool a
     attempt.started_at = now.wall_ms / 1000;
     attempt.since = now.at;
     job.status.highest_attempt = std::max(job.status.highest_attempt, attempt.number);
-    task.live.push_back(attempt);
+    job.change(task, [&] { task.live.push_back(attempt); });
     task.waiting = false;
     job.take(position);
-    job.count_live(1);
     const double waited = to_seconds(now.at - job.waiting_since);
     job.waiting_since = now.at;
     occupy(worker, job, {job.status.id, position, attempt.number},
@@ -144,20 +143,20 @@ void Jobs::stop(Job& job, Position position, Attempt& attempt, std::string_view 
 }
 
 void Jobs::drop_attempt(Job& job, ActiveTask& task, std::int64_t number) {
-    std::erase_if(task.live, [&](const Attempt& attempt) {
-        if (attempt.number != number) return false;
-        if (job.counts(attempt)) job.count_live(-1);
-        return true;
+    job.change(task, [&] {
+        std::erase_if(task.live, [&](const Attempt& each) { return each.number == number; });
     });
 }
 
 /// Gives up the attempts on lost nodes: they are killed should those come back. False if there are
 /// none.
 bool Jobs::drop_detached(Job& job, ActiveTask& task) {
-    return std::erase_if(task.live, [&](const Attempt& attempt) {
-               if (attempt.detached && !job.stops && job.counts(attempt)) job.count_live(-1);
-               return attempt.detached && !job.stops;
-           }) > 0;
+    if (job.stops) return false;
+    const auto before = task.live.size();
+    job.change(task, [&] {
+        std::erase_if(task.live, [](const Attempt& attempt) { return attempt.detached; });
+    });
+    return task.live.size() < before;
 }
 
 /// The task is to run again, unless another attempt of it does or its job is cancelled.
@@ -193,13 +192,12 @@ void Jobs::finish(Moment now, Job& job, Position position, TaskState state, Task
     result.job = job.status.id;
     result.position = position;
     result.state = state_name(state);
+    result.round = job.status.round;
     if (const auto found = job.active.find(position); found != job.active.end()) {
         // What else runs of this task is wanted no more; its end is acknowledged and dropped.
-        auto rest = std::move(found->second.live);
-        for (auto& attempt : rest) {
-            stop(job, position, attempt, "superseded", effects);
-            if (job.counts(attempt)) job.count_live(-1);
-        }
+        std::vector<Attempt> rest;
+        job.change(found->second, [&] { rest.swap(found->second.live); });
+        for (auto& attempt : rest) stop(job, position, attempt, "superseded", effects);
         job.active.erase(found);
         effects.push_back(ForgetTask{job.status.id, position});
     }
@@ -235,7 +233,7 @@ void Jobs::on_started(Moment now, SessionId session, const std::vector<AttemptKe
         if (attempt == nullptr || attempt->node != worker->node->record.id || attempt->started)
             continue;
         attempt->started = true;
-        attempt->ahead = false;
+        job->change(task->second, [&] { attempt->ahead = false; });
         attempt->since = now.at;
         not_retracted(*worker, {key.job, *position, key.attempt});
         touch(*job);

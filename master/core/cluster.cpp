@@ -114,7 +114,7 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, const Key
     if (hello.role != "worker" && hello.role != "basic" && hello.role != "webserver")
         return Refusal{"role", "unknown role \"" + cut(hello.role) + "\""};
     Node* node = nullptr;
-    const Node* original = nullptr;  // of a copied card
+    Node* original = nullptr;  // of a copied card
     if (!used.node_id.empty()) {
         const auto known = nodes_.find(std::string(used.node_id));
         if (known == nodes_.end()) return Refusal{"removed", "this node was removed"};
@@ -124,10 +124,11 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, const Key
         const bool other_board = node->record.fingerprint != cut(hello.fingerprint);
         const bool spoke_lately =
             node->session != 0 && node->last_heard && now - *node->last_heard < timers_.lost_after;
-        if (other_board && spoke_lately) {
-            original = std::exchange(node, nullptr);
-        }
-    } else if (node = earlier_self(hello); node != nullptr) {
+        if (other_board && spoke_lately) original = std::exchange(node, nullptr);
+    }
+    const bool known = node != nullptr;
+    if (!known) node = earlier_self(hello);
+    if (!known && node != nullptr) {
         if (node->record.confirmed)
             warn("reimaged", *node,
                  "node " + node->record.name +
@@ -140,6 +141,10 @@ Cluster::JoinOutcome Cluster::on_hello(Instant now, SessionId session, const Key
         if (nodes_.size() - plain_nodes_ >= limits::nodes)
             return Refusal{
                 "full", "the cluster is full: it has " + std::to_string(limits::nodes) + " nodes"};
+        if (original != nullptr && ++original->copies > limits::copies_of_node)
+            return Refusal{"full", std::to_string(limits::copies_of_node) +
+                                       " machines use the key of node " + original->record.name +
+                                       " already: start this one with --rejoin"};
         if (original != nullptr)
             warn("clone", *original,
                  "a second machine uses the key of node " + original->record.name +
@@ -412,7 +417,7 @@ bool Cluster::set_labels(std::string_view id, const std::map<std::string, std::s
             wanted.erase(key);
         else
             wanted[key] = value;
-    if (wanted.size() != bounded(wanted).size()) return false;
+    if (bounded(wanted) != wanted) return false;
     node.record.set_labels = std::move(wanted);
     changed(node, effects);
     return true;

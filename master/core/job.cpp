@@ -12,9 +12,6 @@ namespace rpic {
 
 namespace {
 
-constexpr std::array<std::string_view, task_states> state_names = {"queued", "running", "done",
-                                                                   "failed", "cancelled"};
-
 std::string in_quotes(std::string_view text) {
     return "\"" + printable(text, limits::log_text_chars) + "\"";
 }
@@ -57,11 +54,11 @@ std::string check_texts(const JobSpec& spec) {
 
 std::string check_blobs(const JobSpec& spec) {
     for (const auto& blob : spec.in)
-        if (!is_blob(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
+        if (!is_blob_name(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
     for (const auto& [arch, blob] : spec.in_arch)
-        if (!is_blob(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
+        if (!is_blob_name(blob)) return "bad blob " + in_quotes(blob) + " among the input files";
     for (const auto* blob : {&spec.items, &spec.stdin_blob})
-        if (!blob->empty() && !is_blob(*blob)) return "bad blob " + in_quotes(*blob);
+        if (!blob->empty() && !is_blob_name(*blob)) return "bad blob " + in_quotes(*blob);
     return {};
 }
 
@@ -95,21 +92,6 @@ std::string check_numbers(const JobSpec& spec) {
 }
 
 }  // namespace
-
-bool is_blob(std::string_view text) {
-    return text.size() == 64 &&
-           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-std::string_view state_name(TaskState state) {
-    return state_names[static_cast<std::size_t>(state)];
-}
-
-std::optional<TaskState> task_state(std::string_view name) {
-    const auto found = std::find(state_names.begin(), state_names.end(), name);
-    if (found == state_names.end()) return std::nullopt;
-    return static_cast<TaskState>(found - state_names.begin());
-}
 
 Attempt* ActiveTask::find(std::int64_t number) {
     for (auto& attempt : live)
@@ -184,15 +166,21 @@ std::int64_t Job::count(TaskState state) const {
     return count;
 }
 
-std::optional<Position> Job::next_waiting() const {
-    if (!requeued_.empty()) return *requeued_.begin();
-    if (frontier_ < status.size) return frontier_;
+std::optional<Position> Job::next_waiting(Position from) const {
+    if (const auto found = requeued_.next(from)) return found;
+    const auto untouched = std::max(from, frontier_);
+    if (untouched < status.size) return untouched;
     return std::nullopt;
 }
 
-std::int64_t Job::waiting_on_nodes() const {
-    return std::count_if(active.begin(), active.end(),
-                         [](const auto& entry) { return entry.second.waits_on_node(); });
+void Job::tally(const ActiveTask& task, std::int64_t by) {
+    if (task.waits_on_node()) waiting_on_nodes_ += by;
+    for (const auto& attempt : task.live) {
+        if (counts(attempt)) live_ += by;
+        if (attempt.detached || attempt.ahead) continue;
+        const auto node = running_on_.try_emplace(attempt.node).first;
+        if ((node->second += by) == 0) running_on_.erase(node);
+    }
 }
 
 void Job::take(Position position) {
@@ -223,11 +211,24 @@ void Job::shrink() {
     frontier_ = 0;
 }
 
+std::int64_t Job::queue_again(bool cancelled_too) {
+    std::int64_t count = 0;
+    for (Position position = 0; position < frontier_; ++position) {
+        if (!is_taken_up(states_[static_cast<std::size_t>(position)], cancelled_too)) continue;
+        put_back(position);
+        ++count;
+    }
+    return count;
+}
+
 void Job::reopen(std::vector<TaskState> states) {
     status.ended = false;
     status.cancelled = false;
     status.reason.clear();
     status.finished_at = 0;
+    // The end of them is as in a new job, unless what has no result there is cancelled.
+    while (!status.rest_cancelled && !states.empty() && states.back() == TaskState::queued)
+        states.pop_back();
     states_ = std::move(states);
     frontier_ = static_cast<Position>(states_.size());
     counts_ = {};

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -13,14 +12,9 @@
 #include "common/job_messages.hpp"
 #include "common/where.hpp"
 #include "master/core/job_records.hpp"
+#include "master/core/position_set.hpp"
 
 namespace rpic {
-
-enum class TaskState : unsigned char { queued, running, done, failed, cancelled };
-inline constexpr std::size_t task_states = 5;
-
-std::string_view state_name(TaskState state);
-std::optional<TaskState> task_state(std::string_view name);
 
 /// When something happens. Only `at` decides; the wall clock is for people to read.
 struct Moment {
@@ -50,7 +44,6 @@ struct ActiveTask {
     std::int64_t refusals = 0;  // by the node to avoid, one after the other
     std::string avoid;          // id of the node where it failed, or was lost, last
     bool failed_there = false;  // it failed there
-    bool had_result = false;    // and was taken up again
     bool cancelled = false;     // on its own: it does not run again
     std::string complaint;      // of that failure
     bool waiting = false;       // is to be run: queued, or held back until `not_before`
@@ -61,6 +54,11 @@ struct ActiveTask {
     /// It is on a node that has no room for it yet: nothing of it runs.
     bool waits_on_node() const;
 };
+
+/// Whether a retry is about such a task.
+inline bool is_taken_up(TaskState state, bool cancelled_too) {
+    return state == TaskState::failed || (cancelled_too && state == TaskState::cancelled);
+}
 
 /// A job as the master sees it: what was asked for, and how far it has come.
 class Job {
@@ -97,27 +95,29 @@ class Job {
 
     /// Tasks that could be started now, were there room.
     bool has_waiting() const { return frontier_ < status.size || !requeued_.empty(); }
-    /// The first of them, or nothing.
-    std::optional<Position> next_waiting() const;
-    const std::set<Position>& requeued() const { return requeued_; }
+    /// The first of them from this one on, or nothing.
+    std::optional<Position> next_waiting(Position from = 0) const;
+    const PositionSet& requeued() const { return requeued_; }
     /// It is started: no longer waiting.
     void take(Position position);
     /// It waits (again).
     void put_back(Position position);
-    std::int64_t waiting_count() const {
-        return status.size - frontier_ + static_cast<std::int64_t>(requeued_.size());
-    }
+    std::int64_t waiting_count() const { return status.size - frontier_ + requeued_.size(); }
     Position frontier() const { return frontier_; }
     /// How many of those that are taken wait on nodes.
-    std::int64_t waiting_on_nodes() const;
+    std::int64_t waiting_on_nodes() const { return waiting_on_nodes_; }
+    /// On how many nodes something of it runs.
+    std::int64_t nodes() const { return static_cast<std::int64_t>(running_on_.size()); }
 
     /// Every task that has not begun counts as ended.
     void stop_queue();
 
     /// An ended job keeps its numbers alone.
     void shrink();
-    /// The opposite, with the states of its tasks as the store knows them.
+    /// The opposite, with the states that its tasks have now.
     void reopen(std::vector<TaskState> states);
+    /// Those that have failed, or were cancelled too, wait again; returns how many these are.
+    std::int64_t queue_again(bool cancelled_too);
 
     bool ended() const { return status.ended; }
     bool all_ended() const;
@@ -126,18 +126,26 @@ class Job {
     /// elsewhere, does not.
     bool counts(const Attempt& attempt) const { return !attempt.detached || stops; }
     std::int64_t live_attempts() const { return live_; }
-    void count_live(std::int64_t change) { live_ += change; }
+    /// Changes which attempts one of its active tasks has, or what they do: the job counts them,
+    /// since viewers ask several times a second.
+    template <class Change>
+    void change(ActiveTask& task, Change change) {
+        tally(task, -1);
+        change();
+        tally(task, 1);
+    }
 
   private:
+    void tally(const ActiveTask& task, std::int64_t by);
+
     std::vector<TaskState> states_;  // of the tasks before the frontier
     Position frontier_ = 0;          // no task from here on was ever touched
-    std::set<Position> requeued_;
+    PositionSet requeued_;
     std::array<std::int64_t, task_states> counts_{};
     std::int64_t live_ = 0;  // attempts that count, with those that wait on nodes
+    std::int64_t waiting_on_nodes_ = 0;
+    std::unordered_map<std::string, std::int64_t> running_on_;  // by node id: attempts there
 };
-
-/// Whether this is how a blob is named.
-bool is_blob(std::string_view text);
 
 /// What is wrong with a job that a client sends, in words; empty if it is in order. `size`,
 /// `first`, `step` and `task_limit` of the status are filled from the array; a job with items gets

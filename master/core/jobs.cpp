@@ -61,11 +61,8 @@ void Jobs::restore(JobStatus status, std::shared_ptr<const JobSpec> spec,
     const auto reason = status.reason;
     Job& job = add(std::move(status), std::move(spec));
     if (job.ended()) return;
-    while (!states.empty() && states.back() == TaskState::queued) states.pop_back();
-    if (job.status.rest_cancelled) {
-        states.resize(static_cast<std::size_t>(job.status.size), TaskState::queued);
-        std::replace(states.begin(), states.end(), TaskState::queued, TaskState::cancelled);
-    }
+    if (job.status.rest_cancelled)
+        states.resize(static_cast<std::size_t>(job.status.size), TaskState::cancelled);
     job.reopen(std::move(states));
     job.status.reason = reason;
     if (cancelled) job.stop_queue();
@@ -78,7 +75,6 @@ void Jobs::restore(const TaskRecord& record) {
     job->status.highest_attempt = std::max(job->status.highest_attempt, record.last_attempt);
     if (record.live.empty() && job->status.cancelled) return;
     auto& task = job->active[record.position];
-    task.had_result = job->state(record.position) != TaskState::queued;
     task.last_attempt = record.last_attempt;
     task.failures = record.failures;
     task.deaths = record.deaths;
@@ -91,8 +87,7 @@ void Jobs::restore(const TaskRecord& record) {
         attempt.started_at = live.started_at;
         attempt.since = started_;
         attempt.stopping = job->status.cancelled || task.cancelled;
-        task.live.push_back(attempt);
-        job->count_live(1);
+        job->change(task, [&] { task.live.push_back(attempt); });
         workers_[live.node].attempts[{record.job, record.position, live.number}] = {};
     }
     task.waiting = task.live.empty();
@@ -159,18 +154,9 @@ void Jobs::cancel(Moment now, Job& job, std::string_view reason, Effects& effect
             save_task(job, position, task, effects);
     }
     for (const auto position : idle) {
-        const auto task = job.active.extract(position).mapped();
+        job.active.erase(position);
         job.set_state(position, TaskState::cancelled);
         effects.push_back(ForgetTask{job.status.id, position});
-        if (!task.had_result) continue;
-        // Else the earlier one would stand.
-        TaskResult result;
-        result.job = job.status.id;
-        result.position = position;
-        result.state = state_name(TaskState::cancelled);
-        result.attempt = task.last_attempt;
-        result.reason = job.status.reason;
-        effects.push_back(SaveResult{std::move(result), 0, {}});
     }
     touch(job);
     effects.push_back(
@@ -202,38 +188,41 @@ std::int64_t Jobs::retry(Moment now, Job& job, std::vector<TaskState> states, bo
                          Effects& effects) {
     // What still runs of it is being ended; nothing of it may begin meanwhile.
     if (job.status.cancelled && !job.ended()) return 0;
-    if (job.ended()) {
-        states.resize(static_cast<std::size_t>(job.status.size), TaskState::cancelled);
-        const auto again = [&](TaskState state) {
-            return state == TaskState::failed || (cancelled_too && state == TaskState::cancelled);
-        };
-        if (std::none_of(states.begin(), states.end(), again)) return 0;
-        job.status.rest_cancelled =
-            !cancelled_too && (job.status.cancelled || job.status.rest_cancelled);
-        job.reopen(std::move(states));
-        job.status.held = false;  // whoever asks for that wants it to run
-        job.status.last_attempt = std::max(job.status.last_attempt, job.status.highest_attempt);
-        link_dependencies(job);
-        hold_dependents(job.status.id);
-        rest_after_restore(job);
-        effects.push_back(SaveJobStatus{job.status});
+    const auto count = job.ended() ? reopen(job, std::move(states), cancelled_too)
+                                   : job.queue_again(cancelled_too);
+    if (count == 0) return 0;
+    auto& status = job.status;
+    ++status.round;
+    if (cancelled_too) {
+        status.cancelled_round = status.round;
+        status.rest_cancelled = false;
     }
-    std::int64_t count = 0;
-    for (Position position = 0; position < job.frontier(); ++position) {
-        const auto state = job.state(position);
-        if (state != TaskState::failed && !(cancelled_too && state == TaskState::cancelled))
-            continue;
-        auto& task = job.active[position];
-        task.last_attempt = job.status.highest_attempt;
-        task.waiting = true;
-        task.had_result = true;
-        job.put_back(position);
-        save_task(job, position, task, effects);
-        ++count;
-    }
+    status.last_attempt = std::max(status.last_attempt, status.highest_attempt);
+    effects.push_back(SaveJobStatus{status});
     job.waiting_since = now.at;
     update_queue(job);
     touch(job);
+    return count;
+}
+
+/// An ended job goes on with those tasks that are taken up; returns how many these are.
+std::int64_t Jobs::reopen(Job& job, std::vector<TaskState> states, bool cancelled_too) {
+    states.resize(static_cast<std::size_t>(job.status.size), TaskState::cancelled);
+    std::int64_t count = 0;
+    for (auto& state : states) {
+        if (!is_taken_up(state, cancelled_too)) continue;
+        state = TaskState::queued;
+        ++count;
+    }
+    if (count == 0) return 0;
+    auto& status = job.status;
+    status.rest_cancelled = !cancelled_too && (status.cancelled || status.rest_cancelled);
+    status.rest_round = status.round;
+    status.held = false;  // whoever asks for that wants it to run
+    job.reopen(std::move(states));
+    link_dependencies(job);
+    hold_dependents(status.id);
+    rest_after_restore(job);
     return count;
 }
 
@@ -408,11 +397,7 @@ JobView Jobs::view(const Job& job) const {
     view.priority = job.status.priority;
     view.command = job.spec->command;
     view.array = job.spec->array;
-    std::set<std::string_view> nodes;
-    for (const auto& [position, task] : job.active)
-        for (const auto& attempt : task.live)
-            if (!attempt.detached && !attempt.ahead) nodes.insert(attempt.node);
-    view.nodes = static_cast<std::int64_t>(nodes.size());
+    view.nodes = job.nodes();
     return view;
 }
 

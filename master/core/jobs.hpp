@@ -59,7 +59,8 @@ class Jobs : public NodeListener {
 
     // ------------------------------------------------- from the store, before anything else
     // happens
-    /// `states` are those of the results there are, and `highest_attempt` is the highest of them.
+    /// `states` are those after the results there are, and `highest_attempt` is the highest of
+    /// these.
     void restore(JobStatus status, std::shared_ptr<const JobSpec> spec,
                  std::vector<TaskState> states, std::int64_t highest_attempt = 0);
     void restore(const TaskRecord& record);
@@ -84,8 +85,8 @@ class Jobs : public NodeListener {
     const Job* submitted_before(std::string_view submitter, std::string_view key) const;
     void cancel(Moment now, Job& job, std::string_view reason, Effects& effects);
     void cancel_task(Moment now, Job& job, Position position, Effects& effects);
-    /// `states` are those of an ended job, from the store; else empty. Returns how many tasks are
-    /// queued again: none while the job is being cancelled.
+    /// `states` are those of an ended job, by the results that stand; else empty. Returns how many
+    /// tasks are queued again: none while the job is being cancelled.
     std::int64_t retry(Moment now, Job& job, std::vector<TaskState> states, bool cancelled_too,
                        Effects& effects);
     void hold(Moment now, Job& job, bool held, Effects& effects);
@@ -136,7 +137,6 @@ class Jobs : public NodeListener {
     TaskView task_view(const Job& job, Position position) const;
     std::map<std::string, std::int64_t> count_by_state() const;
     const JobCounters& counters() const { return counters_; }
-    JobId next_job() const { return next_job_; }
     std::uint64_t version() const { return version_; }
 
   private:
@@ -165,6 +165,7 @@ class Jobs : public NodeListener {
     std::string failed_dependency(const Job& job, JobId only = 0) const;
     void release_dependents(Moment now, const Job& job, Effects& effects);
     std::string check_nodes(const JobSpec& spec) const;
+    std::int64_t reopen(Job& job, std::vector<TaskState> states, bool cancelled_too);
     void end_if_over(Moment now, Job& job, Effects& effects);
     void submit_notification(Moment now, const Job& job, Effects& effects);
     /// Attempts of each epoch have numbers of their own, so that a restored backup never gives one

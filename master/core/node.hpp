@@ -73,6 +73,7 @@ struct Node {
     Vitals vitals;
     Health health;                 // what they mean
     std::int64_t connections = 0;  // since the master started
+    std::int64_t copies = 0;       // other machines that came with its key since then
     std::uint64_t changed = 0;     // Cluster::version() of the last change that viewers see
 };
 

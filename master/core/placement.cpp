@@ -151,8 +151,10 @@ std::string Jobs::why_passed_over(Moment now, const Job& job, const Worker& work
     if (job.frontier() < job.status.size) return {};  // one that never ran goes anywhere
     std::string why;
     std::size_t looks = 0;
-    for (const auto position : job.requeued()) {
+    const auto& requeued = job.requeued();
+    for (auto next = requeued.next(0); next; next = requeued.next(*next + 1)) {
         if (++looks > tasks_looked_at) break;
+        const auto position = *next;
         const auto found = job.active.find(position);
         const auto* task = found == job.active.end() ? nullptr : &found->second;
         const auto reason = unfit(now, job, task, worker, nullptr);
@@ -205,10 +207,11 @@ Jobs::Pick Jobs::pick(Moment now, const Job& job, const Worker* reserved,
     if (candidates.free.empty()) return pick;
     const auto rivals = rivals_for(now, job);
     std::size_t looks = 0;
-    for (const auto position : job.requeued()) {
+    const auto& requeued = job.requeued();
+    for (auto next = requeued.next(0); next; next = requeued.next(*next + 1)) {
         if (++looks > tasks_looked_at || candidates.free.empty()) return pick;
-        pick.position = position;
-        pick.worker = choose(now, job, position, rivals, reserved, candidates);
+        pick.position = *next;
+        pick.worker = choose(now, job, pick.position, rivals, reserved, candidates);
         if (pick.worker != nullptr) return pick;
     }
     if (job.frontier() >= job.status.size) return pick;
@@ -315,9 +318,9 @@ Worker* Jobs::reserve_for(Moment now, const Job& job, Effects& effects) {
 
 /// Tasks that are meant for one node each.
 void Jobs::start_pinned(Moment now, Job& job, Effects& effects) {
-    std::vector<Position> waiting(job.requeued().begin(), job.requeued().end());
-    for (auto position = job.frontier(); position < job.status.size; ++position)
-        waiting.push_back(position);
+    std::vector<Position> waiting;
+    for (auto next = job.next_waiting(); next; next = job.next_waiting(*next + 1))
+        waiting.push_back(*next);
     // These first: with one of them the job may be over, and then nothing more of it starts.
     for (const auto position : waiting) {
         if (!job.in_queue) return;

@@ -89,7 +89,8 @@ void Jobs::start_ahead(Worker& worker) {
         if (held.needs.cpus_milli > 0) used_milli_[held.submitter] += held.needs.cpus_milli;
         if (job == nullptr) continue;
         if (const auto task = job->active.find(position); task != job->active.end())
-            if (auto* attempt = task->second.find(number)) attempt->ahead = false;
+            if (auto* attempt = task->second.find(number))
+                job->change(task->second, [&] { attempt->ahead = false; });
         touch(*job);
     }
 }
@@ -143,10 +144,11 @@ bool Jobs::take_over(Worker& worker, const AttemptState& told, std::set<Ref>& pr
     const Ref ref{job->status.id, *position, attempt->number};
     if (!present.insert(ref).second) return true;
     const bool ended = told.state == "ended";
-    if (!job->counts(*attempt)) job->count_live(1);
-    attempt->detached = false;
     attempt->started = told.state != "waiting";
-    attempt->ahead = told.state == "waiting";
+    job->change(task, [&] {
+        attempt->detached = false;
+        attempt->ahead = !attempt->started;
+    });
     occupy(worker, *job, ref,
            ended            ? Place::ended
            : attempt->ahead ? Place::ahead
@@ -213,8 +215,7 @@ void Jobs::detach_all(Moment now, Worker& worker, const Node& node, Effects& eff
         if (job == nullptr || found == job->active.end()) continue;
         auto* attempt = found->second.find(ref.number);
         if (attempt == nullptr || attempt->detached) continue;
-        attempt->detached = true;
-        if (!job->counts(*attempt)) job->count_live(-1);
+        job->change(found->second, [&] { attempt->detached = true; });
         touch(*job);
         if (job->stops) {
             // The node may have heard from the master up to the last byte that came from it, or,

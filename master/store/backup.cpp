@@ -140,7 +140,7 @@ bool Backup::pack_some() {
 
 void Backup::finish() {
     tar_->finish();
-    size_ = tar_->size();
+    made_ = {tar_->size(), tar_->sha256()};
     const auto partial = with(".partial");
     if (::rename(partial.c_str(), file_.c_str()) != 0) fail("write", file_);
     sync_folder(file_.has_parent_path() ? file_.parent_path() : ".");

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "master/store/records.hpp"
 #include "master/store/tar.hpp"
 
 namespace rpic {
@@ -28,7 +29,7 @@ class Backup {
     bool step();
 
     const std::filesystem::path& file() const { return file_; }
-    std::int64_t size() const { return size_; }
+    const MadeBackup& made() const { return made_; }
 
   private:
     std::filesystem::path with(const char* suffix) const;
@@ -44,7 +45,7 @@ class Backup {
     Descriptor current_;
     std::int64_t left_ = 0;  // of the current file
     bool copying_ = true;
-    std::int64_t size_ = 0;
+    MadeBackup made_;
 };
 
 struct RestoredBackup {

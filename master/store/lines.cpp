@@ -101,16 +101,25 @@ char letter_of(std::string_view state) {
     return state == "cancelled" ? 'c' : 'f';
 }
 
-EndState end_of(char letter) {
-    if (letter == 'd') return EndState::done;
-    if (letter == 'c') return EndState::cancelled;
+TaskState state_of(char letter) {
+    if (letter == 'd') return TaskState::done;
+    if (letter == 'c') return TaskState::cancelled;
     if (letter != 'f') damaged();
-    return EndState::failed;
+    return TaskState::failed;
 }
 
-const char* state_of(EndState end) {
-    if (end == EndState::done) return "done";
-    return end == EndState::cancelled ? "cancelled" : "failed";
+/// Takes the state and the round from the front of what says how it ended.
+TaskState take_state(std::string_view& letters, std::int64_t& round) {
+    if (letters.empty()) damaged();
+    const auto state = state_of(letters.front());
+    letters.remove_prefix(1);
+    round = 0;
+    if (letters.empty() || letters.front() != 'a') return state;
+    const auto digits = letters.substr(1, letters.find_first_of("xs") - 1);
+    letters.remove_prefix(1 + digits.size());
+    round = number_of(digits);
+    if (round < 0) damaged();
+    return state;
 }
 
 /// What few results have, each behind a letter of its own.
@@ -167,6 +176,10 @@ void ResultLineWriter::append(std::string& lines, const TaskResult& result,
                               const OutputPlace& place) {
     append_number(lines, result.position);
     lines += {' ', letter_of(result.state)};
+    if (result.round > 0) {
+        lines.push_back('a');
+        append_number(lines, result.round);
+    }
     if (result.exit_code) {
         lines.push_back('x');
         append_number(lines, *result.exit_code);
@@ -201,9 +214,7 @@ bool ResultLineReader::next(TaskResult& result, OutputPlace& place) {
     result.job = job_;
     result.position = take_count(line);
     auto end = take(line, ' ');
-    if (end.empty()) damaged();
-    result.state = state_of(end_of(end.front()));
-    end.remove_prefix(1);
+    result.state = state_name(take_state(end, result.round));
     if (!end.empty() && end.front() == 'x') {
         const auto code = end.substr(1, end.find('s') - 1);
         result.exit_code = number_of(code);
@@ -227,14 +238,13 @@ bool ResultLineReader::next(TaskResult& result, OutputPlace& place) {
     return true;
 }
 
-bool ResultLineReader::next_end(Position& position, EndState& end, std::int64_t& attempt) {
+bool ResultLineReader::next_end(ResultEnd& end) {
     if (rest_.empty()) return false;
     auto line = take(rest_, '\n');
-    position = take_count(line);
-    const auto letters = take(line, ' ');
-    if (letters.empty()) damaged();
-    end = end_of(letters.front());
-    attempt = take_count(line, highest_attempt);
+    end.position = take_count(line);
+    auto letters = take(line, ' ');
+    end.state = take_state(letters, end.round);
+    end.attempt = take_count(line, highest_attempt);
     return true;
 }
 

@@ -27,6 +27,14 @@ struct OutputPlace {
     bool operator==(const OutputPlace&) const = default;
 };
 
+/// The little of a result that a start of the master needs.
+struct ResultEnd {
+    Position position = 0;
+    TaskState state{};
+    std::int64_t attempt = 0;
+    std::int64_t round = 0;
+};
+
 class ResultLineWriter {
   public:
     void append(std::string& lines, const TaskResult& result, const OutputPlace& place);
@@ -43,8 +51,8 @@ class ResultLineReader {
 
     /// The next result; false if there is none.
     bool next(TaskResult& result, OutputPlace& place);
-    /// The same for the little that a start of the master needs. A reader does one or the other.
-    bool next_end(Position& position, EndState& end, std::int64_t& attempt);
+    /// The same for the little of it. A reader does one or the other.
+    bool next_end(ResultEnd& end);
 
   private:
     JobId job_;

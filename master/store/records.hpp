@@ -79,15 +79,12 @@ using StoreBatch = std::vector<StoreOperation>;
 
 // What comes out.
 
-/// How the task at a position ended, in one byte.
-enum class EndState : unsigned char { none = 0, done, failed, cancelled };
-
 struct StoredJob {
     JobStatus status;
     std::shared_ptr<const JobSpec> spec;
-    /// Of a job that has not ended: the newest result of each position. Shorter than the job if the
-    /// last positions have none, so empty if nothing has ended yet.
-    std::vector<EndState> ends;
+    /// Of a job that has not ended: what each task is after its newest result. Shorter than the job
+    /// if the last ones have none, so empty if nothing has ended yet.
+    std::vector<TaskState> states;
     std::int64_t highest_attempt = 0;  // of these results
 };
 
@@ -105,9 +102,17 @@ struct StoreContents {
 struct StoredOutput {
     bool known = false;        // false: the task has no result
     std::int64_t attempt = 0;  // whose output this is
+    std::string state;         // how it ended ...
+    std::int64_t round = 0;    // ... and in which round of the job
     std::int64_t size = 0;     // of all of it
     std::string bytes;         // from the offset that was asked for
     std::string blob;          // not empty: the output is this blob, and `bytes` is empty
+};
+
+/// A backup that was made: the file is there.
+struct MadeBackup {
+    std::int64_t size = 0;
+    std::string sha256;
 };
 
 /// One item of a list: a blob of items, each ended by a NUL.

@@ -9,6 +9,7 @@
 #include "common/clock.hpp"
 #include "common/limits.hpp"
 #include "master/core/job_records.hpp"
+#include "master/store/file_lists.hpp"
 
 /// Which ended jobs are forgotten, and when.
 namespace rpic {
@@ -26,8 +27,19 @@ struct RetentionLimits {
     std::int64_t file_bytes = limits::master_blob_bytes;
 };
 
-/// The files that jobs name: what travels along, what has come back, and lists of these.
-using BlobsOfJobs = std::map<JobId, std::set<std::string>>;
+/// The blobs that a job and its results name themselves.
+struct JobBlobs {
+    std::set<std::string> files;  // outputs, items, standard input
+    std::set<std::string> lists;  // of files: what travels along, and what has come back
+    bool operator==(const JobBlobs&) const = default;
+};
+using BlobsOfJobs = std::map<JobId, JobBlobs>;
+
+/// All lists of files that jobs name.
+std::set<std::string> lists_of(const BlobsOfJobs& blobs);
+
+/// All blobs that jobs name, themselves or in a list.
+std::set<std::string> named_blobs(const BlobsOfJobs& blobs, const FileLists& lists);
 
 /// The oldest ended jobs, as many as must go so that none is older than the limit and neither their
 /// number nor their outputs are above theirs. At most `most` in one go.
@@ -37,6 +49,7 @@ std::vector<JobId> jobs_to_drop(std::vector<EndedJob> ended, const RetentionLimi
 /// The oldest ended jobs that must go so that files of `excess` bytes are named by nobody. One that
 /// would set nothing free stays: without files, or with those alone that a live job needs, too.
 std::vector<JobId> jobs_to_free(std::vector<EndedJob> ended, const BlobsOfJobs& blobs,
+                                const FileLists& lists,
                                 const std::map<std::string, std::int64_t>& sizes,
                                 std::int64_t excess);
 

@@ -2,10 +2,22 @@
 
 #include <stdexcept>
 
+#include "common/limits.hpp"
+#include "common/text.hpp"
+
 namespace rpic {
 
+namespace {
+
+/// It may quote what a damaged file says.
+std::string last_error(sqlite3* database) {
+    return printable(sqlite3_errmsg(database), limits::log_text_chars);
+}
+
+}  // namespace
+
 void fail(sqlite3* database) {
-    throw std::runtime_error(sqlite3_errmsg(database));
+    throw std::runtime_error(last_error(database));
 }
 
 SqliteHandle open_file(const std::filesystem::path& file) {
@@ -58,7 +70,7 @@ bool Statement::step() {
     const int result = sqlite3_step(statement_);
     if (result == SQLITE_ROW) return true;
     if (result != SQLITE_DONE) {
-        const std::string reason = sqlite3_errmsg(database_);
+        const auto reason = last_error(database_);
         sqlite3_reset(statement_);
         throw std::runtime_error(reason);
     }

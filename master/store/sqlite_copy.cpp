@@ -1,5 +1,7 @@
 #include <stdexcept>
 
+#include "common/limits.hpp"
+#include "common/text.hpp"
 #include "master/store/sqlite_database.hpp"
 
 /// Copies of a database, for backups.
@@ -42,7 +44,8 @@ std::int64_t renew_sqlite(const std::filesystem::path& file) {
     execute(database, "PRAGMA journal_mode=DELETE");
     Statement check(database, "PRAGMA integrity_check");
     if (!check.step() || check.view(0) != "ok")
-        throw std::runtime_error("its database is damaged: " + check.text(0));
+        throw std::runtime_error("its database is damaged: " +
+                                 printable(check.text(0), limits::log_text_chars));
     check.reset();
     migrate(database);
     execute(database, "BEGIN IMMEDIATE");

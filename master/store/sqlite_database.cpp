@@ -117,7 +117,7 @@ StoreContents SqliteDatabase::load() {
         read_record(jobs.view(2), *spec);
         job.spec = std::move(spec);
         check_stored(job);
-        if (!job.status.ended) read_ends(job);
+        if (!job.status.ended) read_states(job);
         contents.next_job = std::max(contents.next_job, job.status.id + 1);
     }
     check_stored_counters(contents);
@@ -130,9 +130,9 @@ StoreContents SqliteDatabase::load() {
     return contents;
 }
 
-void SqliteDatabase::read_ends(StoredJob& job) {
+void SqliteDatabase::read_states(StoredJob& job) {
     const auto id = job.status.id;
-    auto& ends = job.ends;
+    auto& states = job.states;
     Statement rows(database_.get(),
                    "SELECT high, lines FROM results WHERE id BETWEEN ? AND ? ORDER BY id");
     rows.bind(1, first_row(id)).bind(2, last_row(id));
@@ -140,17 +140,16 @@ void SqliteDatabase::read_ends(StoredJob& job) {
         const auto high = rows.number(0);
         if (high < 0 || high >= job.status.size)
             throw std::runtime_error("a result of a task that cannot be");
-        if (static_cast<std::size_t>(high) >= ends.size())
-            ends.resize(static_cast<std::size_t>(high) + 1);
+        if (static_cast<std::size_t>(high) >= states.size())
+            states.resize(static_cast<std::size_t>(high) + 1, state_without_result(job.status));
         ResultLineReader lines(id, rows.view(1));
-        Position position = 0;
-        EndState end{};
-        std::int64_t attempt = 0;
-        while (lines.next_end(position, end, attempt)) {
-            if (position < 0 || position > high)
+        ResultEnd end;
+        while (lines.next_end(end)) {
+            if (end.position < 0 || end.position > high)
                 throw std::runtime_error("a result in the wrong row");
-            ends[static_cast<std::size_t>(position)] = end;
-            job.highest_attempt = std::max(job.highest_attempt, attempt);
+            states[static_cast<std::size_t>(end.position)] =
+                state_after_result(job.status, end.state, end.round);
+            job.highest_attempt = std::max(job.highest_attempt, end.attempt);
         }
     }
 }

@@ -60,7 +60,7 @@ class SqliteDatabase : public Database {
     void put(const PutTask& task);
     void put(const DropTask& task);
     void put(const SetMeta& meta);
-    void read_ends(StoredJob& job);
+    void read_states(StoredJob& job);
 
     SqliteHandle database_;
     std::unique_ptr<Kept> kept_;

@@ -265,6 +265,8 @@ StoredOutput StoreFiles::output(JobId job, Position position, std::int64_t offse
     const auto& place = found->place;
     output.known = true;
     output.attempt = found->result.attempt;
+    output.state = found->result.state;
+    output.round = found->result.round;
     output.size = found->result.output_bytes;
     output.blob = found->result.output_blob;
     if (place.in == OutputPlace::In::nothing || offset < 0 || offset >= place.size) return output;
@@ -295,22 +297,25 @@ std::vector<EndedJob> StoreFiles::ended_jobs() {
 
 BlobsOfJobs StoreFiles::blobs_in_use() {
     BlobsOfJobs blobs;
-    const auto add = [&](JobId job, const std::string& blob) {
-        if (!blob.empty()) blobs[job].insert(blob);
+    const auto add_file = [&](JobId job, const std::string& blob) {
+        if (!blob.empty()) blobs[job].files.insert(blob);
+    };
+    const auto add_list = [&](JobId job, const std::string& blob) {
+        if (!blob.empty()) blobs[job].lists.insert(blob);
     };
     database_->visit_specs([&](JobId job, const JobSpec& spec) {
-        add(job, spec.items);
-        add(job, spec.stdin_blob);
-        for (const auto& manifest : spec.in) add(job, manifest);
-        for (const auto& [arch, manifest] : spec.in_arch) add(job, manifest);
+        add_file(job, spec.items);
+        add_file(job, spec.stdin_blob);
+        for (const auto& manifest : spec.in) add_list(job, manifest);
+        for (const auto& [arch, manifest] : spec.in_arch) add_list(job, manifest);
     });
     database_->visit_blobs([&](JobId job, std::string_view lines) {
         ResultLineReader reader(job, lines);
         TaskResult result;
         OutputPlace place;
         while (reader.next(result, place)) {
-            add(job, result.output_blob);
-            add(job, result.files);
+            add_file(job, result.output_blob);
+            add_list(job, result.files);
         }
     });
     return blobs;
@@ -321,14 +326,14 @@ void StoreFiles::start_backup(const std::filesystem::path& file) {
     backup_ = std::make_unique<Backup>(*database_, folder_, file);
 }
 
-bool StoreFiles::backup_some(std::int64_t& size) {
+bool StoreFiles::backup_some(MadeBackup& made) {
     try {
         if (backup_->step()) return true;
     } catch (...) {
         backup_.reset();
         throw;
     }
-    size = backup_->size();
+    made = backup_->made();
     backup_.reset();
     return false;
 }

@@ -38,9 +38,11 @@ class StoreFiles {
 
     /// Throws if another one is being made.
     void start_backup(const std::filesystem::path& file);
-    /// Goes on with it; false once it is complete, and `size` that of the file. After a failure
+    /// Goes on with it; false once it is complete, and `made` says what it is. After a failure
     /// there is none any more.
-    bool backup_some(std::int64_t& size);
+    bool backup_some(MadeBackup& made);
+    /// Gives it up; of what was packed nothing is left.
+    void drop_backup() { backup_.reset(); }
 
     /// Removes a part of what dropped jobs left; false if there is nothing to do.
     bool tidy_some();

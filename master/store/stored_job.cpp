@@ -29,6 +29,10 @@ std::string problem(const JobStatus& status) {
     if (!within(status.last_attempt, std::int64_t{0}, highest_attempt) ||
         !within(status.highest_attempt, std::int64_t{0}, highest_attempt))
         return "the number of attempts";
+    if (!within(status.round, std::int64_t{0}, highest_attempt) ||
+        !within(status.cancelled_round, std::int64_t{0}, status.round) ||
+        !within(status.rest_round, std::int64_t{0}, status.round))
+        return "the number of retries";
     if (status.task_limit < 0) return "the limit of tasks at once";
     if (!within(status.priority, -limits::job_priority, limits::job_priority))
         return "the priority";

@@ -98,6 +98,7 @@ TarWriter::TarWriter(std::filesystem::path file)
 
 void TarWriter::write(std::string_view bytes) {
     size_ += static_cast<std::int64_t>(bytes.size());
+    whole_.update(bytes);
     while (!bytes.empty()) {
         const auto count = ::write(file_.get(), bytes.data(), bytes.size());
         if (count < 0 && errno == EINTR) continue;
@@ -133,6 +134,7 @@ void TarWriter::finish() {
     write(sums_);
     write(std::string(padding(static_cast<std::int64_t>(sums_.size())) + 2 * block, '\0'));
     if (::fsync(file_.get()) != 0) fail("write", path_);
+    sha256_ = whole_.finish();
 }
 
 TarReader::TarReader(std::filesystem::path file)

@@ -30,6 +30,8 @@ class TarWriter {
     void sync();
 
     std::int64_t size() const { return size_; }
+    /// The SHA-256 of the whole archive, once it is finished.
+    const std::string& sha256() const { return sha256_; }
 
   private:
     void write(std::string_view bytes);
@@ -39,8 +41,10 @@ class TarWriter {
     std::int64_t size_ = 0;
     std::int64_t member_bytes_ = 0;
     std::string name_;
-    Sha256 hash_;
+    Sha256 hash_;   // of the member
+    Sha256 whole_;  // of all that is written
     std::string sums_;
+    std::string sha256_;
 };
 
 class TarReader {

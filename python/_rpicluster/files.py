@@ -11,7 +11,7 @@ import tempfile
 import typing
 
 from _rpicluster.transport import ClusterError, Json, Path
-from _rpicluster.web import PIECE, Web
+from _rpicluster.web import PIECE, Web, locally
 
 
 @dataclasses.dataclass
@@ -44,9 +44,7 @@ def scan_files(paths: typing.Sequence[Path],
     found = []
     for path in paths:
         source = pathlib.Path(folder or ".", path)
-        relative = os.path.normpath(os.fspath(path))
-        if os.path.isabs(relative) or relative.split(os.sep)[0] == "..":
-            relative = source.resolve().name
+        relative = _place_of(path, source)
         if not source.is_dir():
             found.append(_scan_file(source, relative))
             continue
@@ -58,6 +56,19 @@ def scan_files(paths: typing.Sequence[Path],
                 place = pathlib.PurePath(relative, name.relative_to(source))
                 found.append(_scan_file(name, place.as_posix()))
     return found
+
+
+def _place_of(path: Path, source: pathlib.Path) -> str:
+    """Where what is named so lands in the work folder of the tasks."""
+    place = os.path.normpath(os.fspath(path))
+    if not os.path.isabs(place) and place.split(os.sep)[0] != "..":
+        return place
+    name = os.path.basename(place)
+    if name == "..":  # which says nothing about it
+        name = source.resolve().name
+    if not name:
+        raise ClusterError(f"{path} has no name of its own: name files or folders in it")
+    return name
 
 
 def _scan_file(source: pathlib.Path, path: str) -> TravellingFile:
@@ -90,19 +101,22 @@ def _inside(folder: pathlib.Path, path: str) -> pathlib.Path:
 def bring_home(web: Web, files: typing.Sequence[Json], folder: pathlib.Path) -> int:
     """Downloads what a list of files names; how many files these were. Each is there under its name
     when all of it has come."""
-    folder.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for file in files:
-        target = _inside(folder, str(file["path"]))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if file["kind"] == "folder":
-            target.mkdir(exist_ok=True)
-        elif file["kind"] == "link":
-            _make_link(folder, target, str(file["link"]))
-        else:
-            _download(web, file, target)
-            count += 1
-    return count
+    with locally(f"write into {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            _bring_one(web, file, folder)
+    return sum(file["kind"] == "file" for file in files)
+
+
+def _bring_one(web: Web, file: Json, folder: pathlib.Path) -> None:
+    target = _inside(folder, str(file["path"]))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if file["kind"] == "folder":
+        target.mkdir(exist_ok=True)
+    elif file["kind"] == "link":
+        _make_link(folder, target, str(file["link"]))
+    else:
+        _download(web, file, target)
 
 
 def _make_link(folder: pathlib.Path, target: pathlib.Path, to: str) -> None:
@@ -116,11 +130,7 @@ def _download(web: Web, file: Json, target: pathlib.Path) -> None:
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".rpicluster-part-",
                                      delete=False) as part:
         try:
-            def begin() -> None:
-                part.seek(0)
-                part.truncate()
-
-            web.download(str(file["href"]), part.write, begin)
+            web.download(str(file["href"]), part)
             part.flush()
             os.chmod(part.name, int(file["mode"]) & 0o777)
             os.replace(part.name, target)

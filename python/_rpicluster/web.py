@@ -88,6 +88,15 @@ def _problem(status: int, body: bytes) -> ClusterError:
     return ClusterError(text, codes.get(status, 1))
 
 
+@contextlib.contextmanager
+def locally(what: str) -> typing.Iterator[None]:
+    """An error of this machine is none of the connection: to ask again would not help."""
+    try:
+        yield
+    except OSError as error:
+        raise ClusterError(f"cannot {what}: {error}") from error
+
+
 class Web:
     """Requests from any thread; each takes a connection that is idle, or makes one."""
 
@@ -202,17 +211,19 @@ class Web:
 
         return self._exchange(act, accepted)
 
-    def download(self, href: str, take: typing.Callable[[bytes], object],
-                 begin: typing.Callable[[], object]) -> None:
-        """A file, piece by piece, after `begin`: which a second attempt calls again."""
+    def download(self, href: str, file: typing.IO[bytes]) -> None:
+        """Into a file, which a second attempt begins anew."""
         def act(connection: http.client.HTTPConnection) -> Answer:
             connection.request("GET", href, headers=self._headers({}))
             answer = connection.getresponse()
             if answer.status != 200:
                 return Answer(answer.status, "", answer.read())
-            begin()
+            with locally("write what comes home"):
+                file.seek(0)
+                file.truncate()
             while piece := answer.read(PIECE):
-                take(piece)
+                with locally("write what comes home"):
+                    file.write(piece)
             if answer.length:
                 raise http.client.IncompleteRead(b"", answer.length)
             return Answer(200, "", b"")
@@ -235,7 +246,7 @@ class Web:
                 return answer
             file.seek(0)
             sent = 0
-            while piece := file.read(PIECE):
+            while piece := _read(file):
                 sent += len(piece)
                 if sent > size:
                     break
@@ -246,6 +257,11 @@ class Web:
             return Answer(told.status, "", told.read())
 
         self._exchange(act)
+
+
+def _read(file: typing.BinaryIO) -> bytes:
+    with locally("read a file that travels along"):
+        return file.read(PIECE)
 
 
 def _early_answer(connection: http.client.HTTPConnection) -> typing.Optional[Answer]:

@@ -8,7 +8,6 @@
 #include "common/log.hpp"
 #include "common/sleep.hpp"
 #include "common/until_first_failure.hpp"
-#include "slave/core/backoff.hpp"
 
 /// The connection itself: it comes and goes, requests and answers find each other.
 namespace rpic {
@@ -46,14 +45,12 @@ void BulkLink::open() {
 }
 
 asio::awaitable<void> BulkLink::run() {
-    Backoff backoff(limits::reconnect_early_max);
     for (;;) {
         auto seen = changed_.count();
-        while (!master_ || !wanted()) seen = co_await changed_.wait(seen);
+        while (!master_ || !link_wanted()) seen = co_await changed_.wait(seen);
         std::string reason;
         try {
             co_await run_once();
-            backoff.reset();
         } catch (const DisconnectionError& error) {
             reason = error.what();
         } catch (const BadMessageError& error) {
@@ -62,7 +59,7 @@ asio::awaitable<void> BulkLink::run() {
         if (reason.empty()) continue;
         if (last_request_ > 0) log_rarely(Severity::info, "bulk link", "master", reason);
         asked_to_open_ = false;
-        const auto pause = backoff.next(Clock::now(), random_unit());
+        const auto pause = backoff_.next(Clock::now(), random_unit());
         co_await sleep_for(pause);
     }
 }
@@ -137,6 +134,7 @@ void BulkLink::take(const Frame& frame) {
     if (const auto* bad = std::get_if<BadMessage>(&*message))
         throw DisconnectionError("the master did not understand: " +
                                  printable(bad->reason, limits::text_chars));
+    backoff_.reset();  // a link that was good for something; one that is refused is not
     if (auto* question = std::get_if<ReadOutput>(&*message)) {
         if (questions_.size() < limits::node_questions) questions_.push_back(std::move(*question));
         return changed_.notify();

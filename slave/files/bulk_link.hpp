@@ -13,16 +13,19 @@
 #include "common/blob_store.hpp"
 #include "common/connection.hpp"
 #include "common/file_thread.hpp"
+#include "common/limits.hpp"
 #include "common/messages.hpp"
 #include "common/output_piece.hpp"
 #include "common/text.hpp"
 #include "common/wakeup.hpp"
+#include "slave/core/backoff.hpp"
+#include "slave/files/wanted.hpp"
 
 namespace rpic {
 
 /// The second connection of a node, for files and output. It is there while something moves and for
 /// limits::bulk_idle after that. Transfers survive its breaks: they wait for the next connection
-/// and go on where they were.
+/// and go on where they were. They end with FileError `unwanted` when nobody wants them any more.
 class BulkLink {
   public:
     /// Answers the master's question for output; may wait as ReadOutput says. Nothing if there is
@@ -44,17 +47,20 @@ class BulkLink {
     /// Lives as long as the slave.
     asio::awaitable<void> run();
 
-    /// Brings a blob into `store`, which must outlive this. Throws FileError: `not_found`, `full`.
-    asio::awaitable<void> fetch(BlobStore& store, std::string blob);
+    /// Brings a blob into `store`, which must outlive this. Throws FileError: `not_found`, `full`,
+    /// `conflict` if what came was damaged twice.
+    asio::awaitable<void> fetch(BlobStore& store, std::string blob, Wanted wanted);
 
     /// Sends a file whose contents are the blob, unless the master has it. Throws FileError:
-    /// `conflict` if the file changed, `full` if the master's disk is full.
-    asio::awaitable<void> put(std::shared_ptr<Descriptor> file, std::string blob,
-                              std::int64_t size);
-    asio::awaitable<void> put_bytes(std::string bytes, std::string blob);
+    /// `conflict` if the file changed or what came there was damaged, `full` or `failed` if the
+    /// master's disk is full or broken.
+    asio::awaitable<void> put(std::shared_ptr<Descriptor> file, std::string blob, std::int64_t size,
+                              Wanted wanted);
+    asio::awaitable<void> put_bytes(std::string bytes, std::string blob, Wanted wanted);
 
     /// Those that the master does not have.
-    asio::awaitable<std::vector<std::string>> missing(std::vector<std::string> blobs);
+    asio::awaitable<std::vector<std::string>> missing(std::vector<std::string> blobs,
+                                                      Wanted wanted);
 
     bool connected() const { return link_ != nullptr; }
 
@@ -92,10 +98,13 @@ class BulkLink {
     PendingPtr ask(Request request, std::string_view bytes = {});
     asio::awaitable<Reply> reply_to(PendingPtr pending);
     asio::awaitable<void> connected_link();
-    asio::awaitable<void> fetch_on_link(BlobStore& store, std::string blob);
-    asio::awaitable<void> put_on_link(std::string blob, std::int64_t size, ReadPart read);
-    asio::awaitable<void> put_parts(std::string blob, std::int64_t size, ReadPart read);
-    asio::awaitable<std::vector<std::string>> missing_on_link(std::vector<std::string> blobs);
+    asio::awaitable<void> fetch_on_link(BlobStore& store, std::string blob, Wanted wanted);
+    asio::awaitable<void> put_on_link(std::string blob, std::int64_t size, ReadPart read,
+                                      Wanted wanted);
+    asio::awaitable<void> put_parts(std::string blob, std::int64_t size, ReadPart read,
+                                    Wanted wanted);
+    asio::awaitable<std::vector<std::string>> missing_on_link(std::vector<std::string> blobs,
+                                                              Wanted wanted);
 
     asio::awaitable<void> run_once();
     asio::awaitable<void> read(Connection& link);
@@ -104,7 +113,7 @@ class BulkLink {
     asio::awaitable<void> close_when_idle(Connection& link);
     void take(const Frame& frame);
     void lose_link();
-    bool wanted() const { return transfers_ > 0 || asked_to_open_; }
+    bool link_wanted() const { return transfers_ > 0 || asked_to_open_; }
 
     asio::any_io_executor executor_;
     FileThread& files_;
@@ -112,6 +121,7 @@ class BulkLink {
     std::optional<HostPort> master_;
     std::string key_;
     Connection* link_ = nullptr;
+    Backoff backoff_{limits::reconnect_early_max};
     std::int64_t last_request_ = 0;
     std::map<std::int64_t, PendingPtr> pending_;
     std::deque<ReadOutput> questions_;

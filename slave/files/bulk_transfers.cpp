@@ -1,4 +1,5 @@
 #include <boost/asio/error.hpp>
+#include <utility>
 
 #include "common/file_io.hpp"
 #include "common/limits.hpp"
@@ -49,8 +50,11 @@ asio::awaitable<BulkLink::Reply> BulkLink::reply_to(PendingPtr pending) {
     auto seen = pending->changed.count();
     while (!pending->reply && !pending->lost) seen = co_await pending->changed.wait(seen);
     if (!pending->reply) throw DisconnectionError("the bulk link ended");
-    if (const auto* failed = std::get_if<Failed>(&pending->reply->message))
-        throw FileError(failed->code, printable(failed->reason, limits::path_bytes));
+    if (const auto* failed = std::get_if<Failed>(&pending->reply->message)) {
+        FileError error(failed->code, printable(failed->reason, limits::path_bytes));
+        error.from_master = true;
+        throw error;
+    }
     co_return std::move(*pending->reply);
 }
 
@@ -67,21 +71,25 @@ Answer expect(Message message) {
 // -----------------------------------------------------------------------------------------
 // fetching
 
-asio::awaitable<void> BulkLink::fetch(BlobStore& store, std::string blob) {
+asio::awaitable<void> BulkLink::fetch(BlobStore& store, std::string blob, Wanted wanted) {
     Transfer transfer(*this);
     co_await transfer.turn();
-    for (;;) {
+    for (bool again = false;;) {
         co_await connected_link();
         try {
-            co_await fetch_on_link(store, blob);
+            co_await fetch_on_link(store, blob, wanted);
             co_return;
         } catch (const DisconnectionError&) {
             // It goes on where it was, over the next link.
+        } catch (const FileError& error) {
+            // What an earlier fetch had left was damaged on the disk. It is gone: all comes anew.
+            if (error.code != "conflict" || std::exchange(again, true)) throw;
         }
     }
 }
 
-asio::awaitable<void> BulkLink::fetch_on_link(BlobStore& store, std::string blob) {
+asio::awaitable<void> BulkLink::fetch_on_link(BlobStore& store, std::string blob, Wanted wanted) {
+    check_wanted(wanted);
     GetChunk get;
     get.blob = blob;
     std::deque<PendingPtr> ahead;
@@ -106,6 +114,7 @@ asio::awaitable<void> BulkLink::fetch_on_link(BlobStore& store, std::string blob
         };
         offset = co_await files_.run(std::move(store_it));
         if (offset == size) co_return;
+        check_wanted(wanted);
         if (first) next = offset;
         while (static_cast<int>(ahead.size()) < limits::chunks_ahead && next < size) {
             get.offset = next;
@@ -120,7 +129,7 @@ asio::awaitable<void> BulkLink::fetch_on_link(BlobStore& store, std::string blob
 // putting
 
 asio::awaitable<void> BulkLink::put(std::shared_ptr<Descriptor> file, std::string blob,
-                                    std::int64_t size) {
+                                    std::int64_t size, Wanted wanted) {
     auto& files = files_;
     ReadPart read = [&files, file](std::int64_t offset,
                                    std::int64_t length) -> asio::awaitable<std::string> {
@@ -130,10 +139,10 @@ asio::awaitable<void> BulkLink::put(std::shared_ptr<Descriptor> file, std::strin
         auto bytes = co_await files.run(std::move(work));
         co_return bytes;
     };
-    co_await put_parts(std::move(blob), size, std::move(read));
+    co_await put_parts(std::move(blob), size, std::move(read), std::move(wanted));
 }
 
-asio::awaitable<void> BulkLink::put_bytes(std::string bytes, std::string blob) {
+asio::awaitable<void> BulkLink::put_bytes(std::string bytes, std::string blob, Wanted wanted) {
     const auto size = static_cast<std::int64_t>(bytes.size());
     const auto shared = std::make_shared<const std::string>(std::move(bytes));
     ReadPart read = [shared](std::int64_t offset,
@@ -141,16 +150,17 @@ asio::awaitable<void> BulkLink::put_bytes(std::string bytes, std::string blob) {
         co_return shared->substr(static_cast<std::size_t>(offset),
                                  static_cast<std::size_t>(length));
     };
-    co_await put_parts(std::move(blob), size, std::move(read));
+    co_await put_parts(std::move(blob), size, std::move(read), std::move(wanted));
 }
 
-asio::awaitable<void> BulkLink::put_parts(std::string blob, std::int64_t size, ReadPart read) {
+asio::awaitable<void> BulkLink::put_parts(std::string blob, std::int64_t size, ReadPart read,
+                                          Wanted wanted) {
     Transfer transfer(*this);
     co_await transfer.turn();
     for (;;) {
         co_await connected_link();
         try {
-            co_await put_on_link(blob, size, read);
+            co_await put_on_link(blob, size, read, wanted);
             co_return;
         } catch (const DisconnectionError&) {
             // It goes on where it was, over the next link.
@@ -158,7 +168,8 @@ asio::awaitable<void> BulkLink::put_parts(std::string blob, std::int64_t size, R
     }
 }
 
-asio::awaitable<void> BulkLink::put_on_link(std::string blob, std::int64_t size, ReadPart read) {
+asio::awaitable<void> BulkLink::put_on_link(std::string blob, std::int64_t size, ReadPart read,
+                                            Wanted wanted) {
     PutChunk part;
     part.blob = blob;
     part.size = size;
@@ -166,6 +177,7 @@ asio::awaitable<void> BulkLink::put_on_link(std::string blob, std::int64_t size,
     std::deque<PendingPtr> ahead;
     while (!window.done()) {
         while (window.may_send()) {
+            check_wanted(wanted);
             std::string bytes;
             const auto length = window.length();
             part.offset = window.offset();
@@ -183,13 +195,14 @@ asio::awaitable<void> BulkLink::put_on_link(std::string blob, std::int64_t size,
     }
 }
 
-asio::awaitable<std::vector<std::string>> BulkLink::missing(std::vector<std::string> blobs) {
+asio::awaitable<std::vector<std::string>> BulkLink::missing(std::vector<std::string> blobs,
+                                                            Wanted wanted) {
     Transfer transfer(*this);
     co_await transfer.turn();
     for (;;) {
         co_await connected_link();
         try {
-            auto result = co_await missing_on_link(blobs);
+            auto result = co_await missing_on_link(blobs, wanted);
             co_return result;
         } catch (const DisconnectionError&) {
             // Asked again over the next link.
@@ -197,10 +210,11 @@ asio::awaitable<std::vector<std::string>> BulkLink::missing(std::vector<std::str
     }
 }
 
-asio::awaitable<std::vector<std::string>> BulkLink::missing_on_link(
-    std::vector<std::string> blobs) {
+asio::awaitable<std::vector<std::string>> BulkLink::missing_on_link(std::vector<std::string> blobs,
+                                                                    Wanted wanted) {
     std::vector<std::string> result;
     for (std::size_t begin = 0; begin < blobs.size(); begin += limits::blobs_per_request) {
+        check_wanted(wanted);
         const auto end = std::min(begin + limits::blobs_per_request, blobs.size());
         HaveBlobs have;
         have.blobs.assign(blobs.begin() + static_cast<std::ptrdiff_t>(begin),

@@ -11,7 +11,8 @@
 namespace rpic {
 
 /// Blobs that tasks of this node have needed: each travels once, and the ones that were not used
-/// for the longest time make room for others. FOLDER is the slave's own.
+/// for the longest time make room for others, when they are too much or the disk is full. FOLDER is
+/// the slave's own.
 class FileCache {
   public:
     /// `max_bytes` 0: the default, 10 % of the disk and at most limits::cache_bytes.
@@ -32,9 +33,9 @@ class FileCache {
         std::vector<std::string> blobs_;
     };
 
-    /// Brings blobs here that are not. Several who want the same one share its way. Throws
-    /// FileError: `not_found`, `full`.
-    asio::awaitable<Pins> hold(std::vector<std::string> blobs);
+    /// Brings blobs here that are not. Several who want the same one share its way, until none of
+    /// them does any more. Throws FileError: `not_found`, `full`, `unwanted`.
+    asio::awaitable<Pins> hold(std::vector<std::string> blobs, Wanted wanted);
 
     /// Where a blob is that is held.
     std::filesystem::path path_of(const std::string& blob) const { return blobs_.path_of(blob); }
@@ -42,8 +43,12 @@ class FileCache {
     BlobStore& blobs() { return blobs_; }
 
   private:
-    asio::awaitable<void> bring(std::string blob);
+    asio::awaitable<void> bring(std::string blob, Wanted wanted);
+    asio::awaitable<void> fetch(std::string blob, Wanted wanted);
     asio::awaitable<void> make_room();
+    /// Whether something could go.
+    asio::awaitable<bool> free_space(std::int64_t bytes);
+    std::set<std::string> pinned() const;
 
     std::filesystem::path folder_;
     std::int64_t max_bytes_;

@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <fstream>
@@ -33,9 +34,15 @@ double seconds(const timeval& time) {
 
 std::vector<Process> tree_of(const RunningAttempt& attempt, const std::vector<Process>& processes,
                              pid_t runner) {
+    // The kernel gives a number anew once nobody is left in the session of that number: then it is
+    // the session of a stranger.
+    const bool given_anew =
+        attempt.first_ended &&
+        std::any_of(processes.begin(), processes.end(),
+                    [&](const Process& process) { return process.pid == attempt.pid; });
     return trees_of(processes, [&](const Process& process) {
         if (process.pid == attempt.pid) return !attempt.first_ended;
-        if (process.session == attempt.pid) return true;
+        if (process.session == attempt.pid) return !given_anew;
         return process.parent == runner && marker_of(process.pid) == attempt.marker;
     });
 }

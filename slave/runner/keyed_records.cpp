@@ -8,7 +8,11 @@ namespace rpic {
 
 namespace {
 
-/// "+JOB TASK ATTEMPT\n", with '-' for one that is removed.
+constexpr char adds = '+';
+constexpr char removes = '-';
+constexpr char marks = '*';
+
+/// "+JOB TASK ATTEMPT\n", or with another of these signs.
 std::string head_of(char sign, const AttemptKey& key) {
     return sign + std::to_string(key.job) + ' ' + std::to_string(key.task) + ' ' +
            std::to_string(key.attempt) + '\n';
@@ -37,7 +41,7 @@ KeyedRecords::~KeyedRecords() {
     tidy();
 }
 
-/// An entry is any number of removals, then one record or none.
+/// An entry is any number of removals and marks, then one record or none.
 void KeyedRecords::take(std::string_view entry, std::int64_t offset) {
     std::size_t begin = 0;
     for (;;) {
@@ -46,12 +50,15 @@ void KeyedRecords::take(std::string_view entry, std::int64_t offset) {
         if (end == std::string_view::npos || begin == end ||
             !parse_head(entry.substr(begin + 1, end - begin - 1), key))
             return;
-        if (const auto known = places_.find(key); known != places_.end()) {
+        const auto known = places_.find(key);
+        if (known != places_.end() && entry[begin] == marks) {
+            known->second.marked = true;
+        } else if (known != places_.end()) {
             live_bytes_ -= known->second.size;
             places_.erase(known);
         }
-        if (entry[begin] == '+') {
-            places_[key] = Place{offset, end + 1, entry.size()};
+        if (entry[begin] == adds) {
+            places_[key] = Place{offset, end + 1, entry.size(), false};
             live_bytes_ += entry.size();
             return;
         }
@@ -60,8 +67,20 @@ void KeyedRecords::take(std::string_view entry, std::int64_t offset) {
 }
 
 bool KeyedRecords::add(const AttemptKey& key, std::string_view record) {
-    std::string entry = removals_ + head_of('+', key);
+    std::string entry = removals_ + head_of(adds, key);
     entry += record;
+    const auto offset = file_.append(entry);
+    if (offset < 0) return false;
+    removals_.clear();
+    take(entry, offset);
+    return true;
+}
+
+bool KeyedRecords::mark(const std::vector<AttemptKey>& keys) {
+    std::string entry = removals_;
+    for (const auto& key : keys)
+        if (contains(key)) entry += head_of(marks, key);
+    if (entry.empty()) return true;
     const auto offset = file_.append(entry);
     if (offset < 0) return false;
     removals_.clear();
@@ -74,45 +93,57 @@ void KeyedRecords::remove(const AttemptKey& key) {
     if (known == places_.end()) return;
     live_bytes_ -= known->second.size;
     places_.erase(known);
-    removals_ += head_of('-', key);
+    removals_ += head_of(removes, key);
 }
 
-void KeyedRecords::write_removals() {
-    if (removals_.empty()) return;
+bool KeyedRecords::write_removals() {
+    if (removals_.empty()) return false;
     // If the disk is full the records come back after a restart, and are removed again then.
     file_.append(removals_);
     removals_.clear();
-    shrink();
+    return shrink();
 }
 
 void KeyedRecords::tidy() {
     if (untidy()) file_.clear();
 }
 
-void KeyedRecords::shrink() {
+bool KeyedRecords::shrink() {
     const auto size = static_cast<std::size_t>(file_.size());
-    if (size < limits::spool_bytes || size < 2 * live_bytes_) return;
-    if (places_.empty()) return tidy();
+    if (size < limits::spool_bytes || size < 2 * live_bytes_) return false;
+    if (places_.empty()) return tidy(), false;
     std::vector<std::string> entries;
+    std::string marked;
     for (const auto& [key, place] : places_) {
         const auto begin = place.offset + static_cast<std::int64_t>(place.head);
-        entries.push_back(head_of('+', key) + file_.read(begin, place.size - place.head));
+        const auto record = file_.read(begin, place.size - place.head);
+        // The disk may give it again later.
+        if (record.size() != place.size - place.head) return false;
+        entries.push_back(head_of(adds, key) + record);
+        if (place.marked) marked += head_of(marks, key);
     }
+    if (!marked.empty()) entries.push_back(marked);
     const auto offsets = file_.rewrite(entries);
-    if (offsets.empty()) return;
+    if (offsets.empty()) return false;
     live_bytes_ = 0;
     auto next = offsets.begin();
     auto entry = entries.begin();
     for (auto& [key, place] : places_) {
-        place = Place{*next++, head_of('+', key).size(), entry->size()};
+        place = Place{*next++, head_of(adds, key).size(), entry->size(), place.marked};
         live_bytes_ += (entry++)->size();
     }
+    return true;
 }
 
 std::set<AttemptKey> KeyedRecords::keys() const {
     std::set<AttemptKey> keys;
     for (const auto& [key, place] : places_) keys.insert(key);
     return keys;
+}
+
+bool KeyedRecords::marked(const AttemptKey& key) const {
+    const auto known = places_.find(key);
+    return known != places_.end() && known->second.marked;
 }
 
 std::string KeyedRecords::read(const AttemptKey& key, std::size_t offset, std::size_t size) const {

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/job_messages.hpp"
 #include "slave/runner/record_file.hpp"
@@ -23,15 +24,19 @@ class KeyedRecords {
 
     /// False if the disk refuses; then errno says why. Takes along what was removed.
     bool add(const AttemptKey& key, std::string_view record);
+    /// Notes about records that are there that what they tell of is on the disk; likewise.
+    bool mark(const std::vector<AttemptKey>& keys);
     /// The file hears of it with the next add(), or by write_removals().
     void remove(const AttemptKey& key);
-    void write_removals();
+    /// True if that made a new file, of which nothing is known to be on the disk.
+    bool write_removals();
 
     /// Cuts the file to nothing if nothing is left. Dearer than to write a little, so not at once.
     void tidy();
     bool untidy() const { return places_.empty() && file_.size() > 0; }
 
     bool contains(const AttemptKey& key) const { return places_.contains(key); }
+    bool marked(const AttemptKey& key) const;
     std::set<AttemptKey> keys() const;
     /// A part of a record; empty if there is none.
     std::string read(const AttemptKey& key, std::size_t offset, std::size_t size) const;
@@ -46,10 +51,11 @@ class KeyedRecords {
         std::int64_t offset = 0;  // of the whole entry, with its key and removals in front
         std::size_t head = 0;     // length of what is in front
         std::size_t size = 0;     // of the whole entry
+        bool marked = false;
     };
 
     void take(std::string_view entry, std::int64_t offset);
-    void shrink();
+    bool shrink();
 
     std::map<AttemptKey, Place> places_;
     std::string removals_;  // heads that the file does not have yet

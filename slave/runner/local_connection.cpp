@@ -65,9 +65,12 @@ void LocalConnection::State::flush(const std::shared_ptr<State>& self) {
                                         if (!error) flush(self);
                                     });
             return;
-        } else if (errno != EINTR) {
+        } else if (errno == EPIPE || errno == ECONNRESET) {
             // What the peer sent before it went is still read; the reader then finds the end.
             break;
+        } else if (errno != EINTR) {
+            // The peer lives, and would miss what could not be sent.
+            state.close(std::string("cannot send: ") + std::strerror(errno));
         }
     }
     if (state.outbox.capacity() > limits::read_bytes) std::string().swap(state.outbox);

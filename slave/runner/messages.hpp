@@ -34,11 +34,13 @@ struct LaunchSpec {
     double time_limit_seconds = 0;  // 0: none
     double grace_seconds = 0;       // between TERM and KILL
     double stop_after_seconds = 0;  // 0: no lease
+    bool brings_files = false;      // what it leaves in `folder` is a part of its result
     std::string context;            // kept for the slave, which may be another one at the end
 };
 BOOST_DESCRIBE_STRUCT(LaunchSpec, (),
                       (key, command, env, folder, cwd, stdin_file, uid, gid, groups, memory_bytes,
-                       time_limit_seconds, grace_seconds, stop_after_seconds, context))
+                       time_limit_seconds, grace_seconds, stop_after_seconds, brings_files,
+                       context))
 
 /// Run it at once, or when the attempt `after`, which runs now, has ended; it is held until then
 /// and forgotten if the slave goes.
@@ -65,10 +67,12 @@ struct RunnerAttempt {
     std::string folder;
     std::string context;
     AttemptReport report;
-    std::string output_file;  // of outputs that are not inline
+    std::string output_file;    // of outputs that are not inline
+    bool brings_files = false;  // as in its LaunchSpec, if it ran
 };
 BOOST_DESCRIBE_STRUCT(RunnerAttempt, (),
-                      (key, ended, pid, running_seconds, folder, context, report, output_file))
+                      (key, ended, pid, running_seconds, folder, context, report, output_file,
+                       brings_files))
 
 /// The answer to `attach`: all attempts, page by page. Ended ones come without their output; it is
 /// asked for with read_attempt.

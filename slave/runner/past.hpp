@@ -18,7 +18,7 @@ struct RunningRecord {
 BOOST_DESCRIBE_STRUCT(RunningRecord, (), (boot_id, started_at_ns, folder, context))
 
 /// In `spool`, of each attempt that has ended and is not forgotten. The raw tail is its output, if
-/// that is in no file.
+/// that is in no file. One with files is marked once they are on the disk.
 struct EndedRecord {
     static constexpr std::string_view type_name = "ended";
     std::string boot_id;
@@ -26,5 +26,10 @@ struct EndedRecord {
     RunnerAttempt attempt;
 };
 BOOST_DESCRIBE_STRUCT(EndedRecord, (), (boot_id, ended_at_ns, attempt))
+
+/// Whether a part of its result is in files, which may be lost where the record is not.
+inline bool has_files(const RunnerAttempt& ended) {
+    return ended.brings_files || !ended.output_file.empty();
+}
 
 }  // namespace rpic

@@ -30,10 +30,13 @@ std::uint32_t checksum_of(std::string_view record) {
     return sum.checksum();
 }
 
+/// False at the end of the file, with errno 0, and if it cannot be read.
 bool read_at(int file, char* data, std::size_t size, std::int64_t offset) {
+    errno = 0;
     while (size > 0) {
         const auto count = ::pread(file, data, size, offset);
         if (count < 0 && errno == EINTR) continue;
+        if (count == 0) errno = 0;
         if (count <= 0) return false;
         data += count;
         size -= static_cast<std::size_t>(count);
@@ -60,20 +63,33 @@ RecordFile::RecordFile(std::filesystem::path path, const Reader& each)
     : path_(std::move(path)), descriptor_(open_file(path_, 0)) {
     if (descriptor_ < 0)
         throw ConfigError("cannot use " + path_.string() + ": " + std::strerror(errno));
+    read_all(each);
+    if (::ftruncate(descriptor_, size_) != 0)
+        throw ConfigError("cannot repair " + path_.string() + ": " + std::strerror(errno));
+}
+
+void RecordFile::read_all(const Reader& each) {
+    const auto read = [this](char* data, std::size_t size, std::int64_t offset) {
+        if (read_at(descriptor_, data, size, offset)) return true;
+        // What is behind a place that the disk does not give may be good.
+        if (errno != 0)
+            throw ConfigError("cannot read " + path_.string() + ": " + std::strerror(errno) +
+                              "; if the disk does not recover, remove the file: tasks that it "
+                              "tells of run again");
+        return false;
+    };
     std::string record;
     for (;;) {
         Header header;
         const auto place = size_ + static_cast<std::int64_t>(sizeof header);
-        if (!read_at(descriptor_, reinterpret_cast<char*>(&header), sizeof header, size_)) break;
+        if (!read(reinterpret_cast<char*>(&header), sizeof header, size_)) break;
         if (header.size > limits::spool_record_bytes) break;
         record.resize(header.size);
-        if (!read_at(descriptor_, record.data(), record.size(), place)) break;
+        if (!read(record.data(), record.size(), place)) break;
         if (checksum_of(record) != header.checksum) break;
         each(record, place);
         size_ = place + header.size;
     }
-    if (::ftruncate(descriptor_, size_) != 0)
-        throw ConfigError("cannot repair " + path_.string() + ": " + std::strerror(errno));
 }
 
 RecordFile::~RecordFile() {

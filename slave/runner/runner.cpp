@@ -149,10 +149,12 @@ void Runner::on(LocalConnection&, const ForgetAttempts& message) {
         if (!known->second.attempt.output_file.empty())
             ::unlink(known->second.attempt.output_file.c_str());
         ended_.erase(known);
+        sync_plan_.remove(key);
         spool_.remove(key);
     }
-    spool_.write_removals();
-    if (spool_.untidy()) look_within(limits::spool_sync);
+    const bool rewritten = spool_.write_removals();
+    if (rewritten) sync_plan_.on_spool_rewritten();
+    if (rewritten || spool_.untidy()) look_within(limits::spool_sync);
     idle_since_ = Clock::now();
 }
 

@@ -19,6 +19,7 @@
 #include "slave/runner/local_connection.hpp"
 #include "slave/runner/messages.hpp"
 #include "slave/runner/spawn.hpp"
+#include "slave/runner/sync_plan.hpp"
 #include "slave/runner/task_groups.hpp"
 
 namespace rpic {
@@ -55,7 +56,6 @@ class Runner {
         std::string output;            // these bytes, if the spool has not taken them
         std::size_t record_head = 0;   // of its record in the spool, before these bytes
         bool in_spool = false;
-        bool synced = false;
     };
     struct Reader {  // who waits for output
         std::int64_t id = 0;
@@ -111,8 +111,13 @@ class Runner {
     void begin_kill(RunningAttempt& attempt, std::string outcome, std::string reason,
                     Duration grace);
     void sweep(RunningAttempt& attempt, Instant now);
-    void sync_spool(Instant now);
     bool may_end(Instant now) const;
+
+    // runner_sync.cpp: what has to outlast a power cut
+    void sync_ends(Instant now);
+    void sync_spool();
+    void sync_files(std::vector<AttemptKey> keys);
+    void finish_sync(int error);
 
     // runner_past.cpp: what an earlier runner left
     void take_up_spool();
@@ -128,7 +133,9 @@ class Runner {
     KeyedRecords spool_;
     KeyedRecords running_records_;
     TaskGroups groups_;
+    SyncPlan sync_plan_;
     DiskSync disk_sync_;
+    std::vector<AttemptKey> syncing_files_of_;
     boost::asio::steady_timer timer_;
     std::map<AttemptKey, std::unique_ptr<RunningAttempt>> running_;
     std::unordered_map<pid_t, RunningAttempt*> by_pid_;

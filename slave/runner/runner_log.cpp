@@ -9,7 +9,6 @@
 #include <string>
 
 #include "common/clock.hpp"
-#include "common/errors.hpp"
 #include "common/limits.hpp"
 #include "common/text.hpp"
 
@@ -24,8 +23,7 @@ void note(std::string_view text) {
 void open_log_file(const char* path) {
     const int file = ::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (file < 0)
-        throw ConfigError(std::string("cannot open the log file ") + path + ": " +
-                          std::strerror(errno));
+        return note(std::string("cannot open the log file ") + path + ": " + std::strerror(errno));
     struct stat status {};
     const bool grown = ::fstat(file, &status) == 0 &&
                        static_cast<std::size_t>(status.st_size) > limits::log_file_bytes;

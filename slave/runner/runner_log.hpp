@@ -9,7 +9,7 @@ namespace rpic {
 void note(std::string_view text);
 
 /// Sends stderr to a file, which is emptied first if it has grown above limits::log_file_bytes.
-/// Throws ConfigError.
+/// Without one that can be opened lines are lost, not tasks.
 void open_log_file(const char* path);
 
 }  // namespace rpic

@@ -54,14 +54,22 @@ Runner::Runner(boost::asio::any_io_executor executor, RunnerOptions options)
     remove_unknown_outputs();
 }
 
-/// Attempts that have ended, and whose end the master does not know.
+/// Attempts that have ended, and whose end the master does not know. After a power cut those whose
+/// files may be lost are unknown too: the master then runs them again.
 void Runner::take_up_spool() {
+    int lost = 0;
     for (const auto& key : spool_.keys()) {
         const auto bytes = spool_.read(key);
         EndedRecord record;
         std::size_t raw = 0;
         if (!read_record(bytes, record, raw) || record.attempt.key != key) {
             spool_.remove(key);
+            continue;
+        }
+        const bool files_in_doubt = has_files(record.attempt) && !spool_.marked(key);
+        if (files_in_doubt && record.boot_id != boot_) {
+            spool_.remove(key);
+            ++lost;
             continue;
         }
         EndedAttempt ended;
@@ -72,8 +80,13 @@ void Runner::take_up_spool() {
         const Instant at{Duration{record.ended_at_ns}};
         // One of an earlier boot is older than this one.
         if (record.boot_id == boot_ && at <= Clock::now()) ended.ended_at = at;
+        sync_plan_.add(key, ended.ended_at, files_in_doubt);
         ended_[key] = std::move(ended);
     }
+    if (lost > 0)
+        note(std::to_string(lost) +
+             " tasks had ended when the power was cut, and their files were not on the disk yet: "
+             "they run again");
 }
 
 /// Attempts that ran when the earlier runner was killed: they died with it.

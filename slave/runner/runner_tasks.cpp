@@ -298,6 +298,7 @@ void Runner::end(RunningAttempt& attempt) {
     ended.pid = attempt.pid;
     ended.folder = attempt.spec.folder;
     ended.context = attempt.spec.context;
+    ended.brings_files = attempt.spec.brings_files;
     ended.report = report_of(attempt, Clock::now());
     if (attempt.output.in_file()) ended.output_file = attempt.output.path().string();
     const auto output = attempt.output.in_memory();
@@ -305,7 +306,8 @@ void Runner::end(RunningAttempt& attempt) {
         attempt.group.reset();
     else
         groups_.give_back(std::move(attempt.group));
-    by_pid_.erase(attempt.pid);
+    // Once it has been collected its number may be that of another attempt.
+    if (!attempt.first_ended) by_pid_.erase(attempt.pid);
     running_.erase(key);
     keep(std::move(ended), output);
     let_go(key);
@@ -345,6 +347,8 @@ void Runner::keep(RunnerAttempt attempt, std::string_view output) {
         note(std::string("cannot write down the end of a task, which a power cut would lose: ") +
              std::strerror(errno));
         ended.output = output;
+    } else {
+        sync_plan_.add(key, ended.ended_at, has_files(ended.attempt));
     }
     const auto& kept = ended_[key] = std::move(ended);
     tell(kept, output);

@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -105,9 +104,7 @@ Duration Runner::next_look(Instant now) const {
         const auto left = attempt->started + of_seconds(attempt->spec.time_limit_seconds) - now;
         next = std::clamp<Duration>(left, std::chrono::milliseconds(1), next);
     }
-    const bool unsynced = std::any_of(ended_.begin(), ended_.end(),
-                                      [](const auto& each) { return !each.second.synced; });
-    if (unsynced || spool_.untidy() || running_records_.untidy())
+    if (sync_plan_.pending() || disk_sync_.busy() || spool_.untidy() || running_records_.untidy())
         return std::min<Duration>(next, limits::spool_sync);
     if (!running_.empty() || ungrouped_) return next;
     if (!ended_.empty()) return std::chrono::hours(1);
@@ -134,7 +131,7 @@ void Runner::look(Instant now) {
     }
     spool_.tidy();
     running_records_.tidy();
-    sync_spool(now);
+    sync_ends(now);
 }
 
 void Runner::look_at(RunningAttempt& attempt, Instant now) {
@@ -228,25 +225,6 @@ void Runner::kill_orphans() {
         return marker.empty() ? running_.empty() : !markers.contains(marker);
     });
     for (const auto& each : orphans) ::kill(each.pid, SIGKILL);
-}
-
-/// Ends that the master has not acknowledged for a while are made to outlast a power cut.
-void Runner::sync_spool(Instant now) {
-    const auto due = [&](const auto& each) {
-        return !each.second.synced && now - each.second.ended_at >= limits::spool_sync / 2;
-    };
-    if (std::none_of(ended_.begin(), ended_.end(), due)) return;
-    std::vector<int> descriptors{::fcntl(spool_.descriptor(), F_DUPFD_CLOEXEC, 3)};
-    for (const auto& [key, ended] : ended_)
-        if (!ended.synced && !ended.attempt.output_file.empty() && descriptors.size() < 64)
-            descriptors.push_back(
-                ::open(ended.attempt.output_file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (disk_sync_.start(descriptors)) {
-        for (auto& [key, ended] : ended_) ended.synced = true;
-        return;
-    }
-    for (const int each : descriptors)
-        if (each >= 0) ::close(each);
 }
 
 }  // namespace rpic

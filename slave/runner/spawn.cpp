@@ -15,11 +15,20 @@ namespace rpic {
 
 namespace {
 
+// The call for 32-bit ARM is written in its own instructions, not in the short ones (Thumb), which
+// Debian's compiler for ARMv7 makes by itself.
+#if defined(__arm__) && defined(__thumb__) && !defined(__clang__)
+#define RPIC_LONG_INSTRUCTIONS __attribute__((target("arm"), noinline))
+#else
+#define RPIC_LONG_INSTRUCTIONS
+#endif
+
 /// clone3(2) with a stack, which glibc does not offer: the one call that gives birth to a process
 /// inside a cgroup. Moving it there later takes the kernel milliseconds.
-long clone_into([[maybe_unused]] std::uint64_t flags, [[maybe_unused]] SpawnPlan& plan) {
+RPIC_LONG_INSTRUCTIONS long clone_into([[maybe_unused]] std::uint64_t flags,
+                                       [[maybe_unused]] SpawnPlan& plan) {
 #if defined(CLONE_INTO_CGROUP) && defined(SYS_clone3) && \
-    (defined(__x86_64__) || defined(__aarch64__) || (defined(__arm__) && !defined(__thumb__)))
+    (defined(__x86_64__) || defined(__aarch64__) || defined(__arm__))
     clone_args arguments{};
     arguments.flags = flags | CLONE_INTO_CGROUP;
     arguments.child_tid = reinterpret_cast<std::uintptr_t>(&plan.inside);
@@ -53,7 +62,7 @@ long clone_into([[maybe_unused]] std::uint64_t flags, [[maybe_unused]] SpawnPlan
 #else
     register void* first __asm__("r0") = &arguments;
     register std::size_t second __asm__("r1") = sizeof arguments;
-    register int (*start)(void*) __asm__("r4") = run_child;
+    register void* start __asm__("r4") = reinterpret_cast<void*>(run_child);
     register void* with __asm__("r5") = &plan;
     register long number __asm__("r7") = SYS_clone3;
     __asm__ volatile(

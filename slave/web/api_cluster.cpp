@@ -46,8 +46,10 @@ awaitable<Answer> change_node(Exchange& exchange, ChangeNode request) {
     // The master tells the view of it a moment later.
     auto& view = exchange.services.view;
     const auto deadline = Clock::now() + limits::web_told_time;
-    while (!shows(node_named(exchange), request) && Clock::now() < deadline)
-        co_await wait_for_change(view, ClusterView::Part::nodes, deadline - Clock::now());
+    while (!shows(node_named(exchange), request) && Clock::now() < deadline) {
+        const auto seen = view.version_of(ClusterView::Part::nodes);
+        co_await wait_for_change(view, ClusterView::Part::nodes, seen, deadline - Clock::now());
+    }
     co_return json_answer(node_json(view, node_named(exchange), Clock::now()));
 }
 

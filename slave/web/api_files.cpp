@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "common/limits.hpp"
-#include "common/sha256.hpp"
 #include "common/text.hpp"
 #include "common/utf8.hpp"
 #include "slave/web/api_job.hpp"
@@ -103,6 +102,16 @@ awaitable<Answer> send_file(Exchange& exchange, Visit& visit, std::vector<std::s
     co_return answer;
 }
 
+/// Browsers send all of a body before they look at the answer; if the connection were closed
+/// meanwhile, they would see an error instead. Who waits to be told to go on need not send it.
+awaitable<void> skip_body(Exchange& exchange) {
+    if (exchange.request.expects_continue) co_return;
+    for (;;) {
+        const auto part = co_await exchange.wire.body_part(limits::chunk_bytes);
+        if (part.empty()) co_return;
+    }
+}
+
 }  // namespace
 
 awaitable<Answer> list_input_files(Exchange& exchange) {
@@ -142,6 +151,8 @@ awaitable<Answer> put_file(Exchange& exchange) {
     const auto size = static_cast<std::int64_t>(exchange.request.content_length.value_or(0));
     auto visit = co_await exchange.visit();
     const bool fresh = co_await put_body(*visit, exchange, blob, size);
+    visit.reset();
+    if (!fresh) co_await skip_body(exchange);
     json::object object;
     object["version"] = 1;
     object["file"] = blob;

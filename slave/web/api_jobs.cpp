@@ -38,6 +38,7 @@ awaitable<JobDetail> ask_job(Visit& visit, std::int64_t job) {
     visit.send(request);
     auto reply = co_await visit.reply();
     auto detail = take_answer<JobDetail>(std::move(reply));
+    detail.job.command = detail.spec.command;
     for (bool more = true; more;) {
         reply = co_await visit.reply();
         more = take_answer<TaskList>(std::move(reply)).more;
@@ -183,14 +184,18 @@ awaitable<Answer> list_jobs(Exchange& exchange) {
     const auto patience = exchange.wait();
     const auto deadline = Clock::now() + patience.value_or(Duration::zero());
     const auto& condition = exchange.request.if_none_match;
+    auto& view = exchange.services.view;
+    auto seen = view.version_of(ClusterView::Part::jobs);
     bool asked = false;
     for (;;) {
         const Duration left = deadline - Clock::now();
         const bool may_wait = patience && left > Duration::zero();
         if (may_wait && (asked || condition.empty())) {
             exchange.wire.allow(left + limits::web_request_time, "it waited for too long");
-            co_await wait_for_change(exchange.services.view, ClusterView::Part::jobs, left);
+            co_await wait_for_change(view, ClusterView::Part::jobs, seen, left);
         }
+        // What changes from here on may be missing in the answer.
+        seen = view.version_of(ClusterView::Part::jobs);
         Answer answer = co_await ask_jobs(exchange, request, limit);
         const auto etag = etag_of(answer.text);
         asked = true;

@@ -99,27 +99,6 @@ class LogEvents {
     std::string events_;
 };
 
-/// Where the browser was when it lost its connection: ATTEMPT-OFFSET.
-void resume_at(TaskOutput& output, const std::string& id) {
-    const auto dash = id.find('-');
-    if (dash == std::string::npos) return;
-    std::int64_t attempt = 0;
-    std::int64_t offset = 0;
-    const auto read = [](std::string_view text, std::int64_t& number) {
-        const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-        return error == std::errc() && rest == text.data() + text.size() && number > 0;
-    };
-    const std::string_view text = id;
-    if (read(text.substr(0, dash), attempt) && read(text.substr(dash + 1), offset))
-        output.resume(attempt, offset);
-}
-
-std::string place_of(const TaskOutput& output) {
-    const auto offset = output.offset();
-    if (!offset || *offset == 0) return {};
-    return std::to_string(output.attempt()) + '-' + std::to_string(*offset);
-}
-
 Answer event_stream() {
     Answer head;
     head.fields.emplace_back("Content-Type", "text/event-stream");
@@ -224,7 +203,7 @@ awaitable<Answer> get_log(Exchange& exchange) {
 awaitable<Answer> follow_log(Exchange& exchange) {
     TaskOutput output(job_number(exchange), task_index(exchange));
     auto visit = co_await exchange.visit(true);
-    resume_at(output, exchange.request.last_event_id);
+    if (const auto place = place_in(exchange.request.last_event_id)) output.resume(*place);
     LogEvents events;
     const OutputReader::Sink sink = [&](OutputStream stream, std::string_view bytes) {
         events.add_output(stream, bytes);
@@ -244,7 +223,7 @@ awaitable<Answer> follow_log(Exchange& exchange) {
     Instant spoke = Clock::now();
     while (wanted) {
         if (output.ended()) events.end(output.attempt());
-        auto text = events.take(place_of(output));
+        auto text = events.take(event_id(output.place()));
         if (text.empty() && Clock::now() - spoke >= limits::web_keep_alive) text = ": alive\n\n";
         if (exchange.wire.browser_has_gone()) break;
         if (!text.empty()) {
@@ -259,7 +238,6 @@ awaitable<Answer> follow_log(Exchange& exchange) {
     }
     Answer answer;
     answer.sent = true;
-    answer.close = true;
     co_return answer;
 }
 

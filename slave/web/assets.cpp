@@ -1,10 +1,8 @@
 #include "slave/web/assets.hpp"
 
-#include <openssl/sha.h>
-
-#include <cstddef>
 #include <map>
 
+#include "common/sha256.hpp"
 #include "slave/web/asset_table.hpp"
 
 namespace rpic {
@@ -20,19 +18,6 @@ std::string_view content_type_of(std::string_view name) {
     return "application/octet-stream";
 }
 
-/// 16 hex digits of the content's hash: enough to tell two versions of one file apart.
-std::string content_hash(std::string_view content) {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(reinterpret_cast<const unsigned char*>(content.data()), content.size(), digest);
-    constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    for (std::size_t i = 0; i < 8; ++i) {
-        text += digits[digest[i] >> 4];
-        text += digits[digest[i] & 15];
-    }
-    return text;
-}
-
 std::map<std::string_view, Asset> load_assets() {
     std::map<std::string_view, Asset> assets;
     for (const EmbeddedFile& file : embedded_files()) {
@@ -40,7 +25,8 @@ std::map<std::string_view, Asset> load_assets() {
         asset.content_type = content_type_of(file.name);
         asset.plain = std::string_view(file.plain, file.plain_end);
         asset.packed = std::string_view(file.packed, file.packed_end);
-        const std::string hash = content_hash(asset.plain);
+        // Enough to tell two versions of one file apart.
+        const std::string hash = sha256_hex(asset.plain).substr(0, 16);
         asset.etag = '"' + hash + '"';
         asset.packed_etag = '"' + hash + "-gz\"";
         assets.emplace(file.path, std::move(asset));

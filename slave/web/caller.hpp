@@ -9,8 +9,8 @@
 namespace rpic {
 
 /// The token of the Authorization field, else that of the session that the cookie names. One
-/// without either field is a viewer if it is `trusted`, which means on this machine, and nobody
-/// otherwise. Throws ProblemError 401, 429, 503.
+/// without either field is a viewer if it is `trusted`, which means on this machine and not sent on
+/// by a proxy, and nobody otherwise. Throws ProblemError 401, 429, 503.
 boost::asio::awaitable<Caller> identify(const WebServices& services, const Request& request,
                                         boost::asio::ip::address address, bool trusted);
 

@@ -31,23 +31,25 @@ asio::awaitable<EventFeed::Piece> EventFeed::Viewer::next() {
 }
 
 void EventFeed::Viewer::sent() {
-    pending_bytes_ -= outbox_.front()->size();
     outbox_.pop_front();
+    if (!outbox_.empty()) waiting_bytes_ -= outbox_.front()->size();
 }
 
 void EventFeed::Viewer::push(const Piece& piece) {
     if (dropped_) return;
-    // One piece may be larger than the limit: a viewer that keeps up gets it all the same.
+    // One piece may be larger than the limit, as the state of many nodes is. The one that is being
+    // sent does not count: a slow link that was cut within the state would begin it again for ever.
+    // Who takes nothing of it is closed after limits::write_stall.
     const bool behind =
-        !outbox_.empty() && pending_bytes_ + piece->size() > limits::web_viewer_outbox_bytes;
+        waiting_bytes_ > 0 && waiting_bytes_ + piece->size() > limits::web_viewer_outbox_bytes;
     if (behind) {
         dropped_ = true;
         ++feed_.dropped_;
         drop_();
         return;
     }
+    if (!outbox_.empty()) waiting_bytes_ += piece->size();
     outbox_.push_back(piece);
-    pending_bytes_ += piece->size();
     filled_.notify();
 }
 

@@ -28,8 +28,8 @@ class EventFeed {
     class Viewer {
       public:
         /// Goes on behind the event with the id `last`, if that is remembered; else begins with
-        /// the whole state. `drop` is called at most once, when the viewer has fallen behind by
-        /// more than limits::web_viewer_outbox_bytes.
+        /// the whole state. `drop` is called at most once, when more than
+        /// limits::web_viewer_outbox_bytes wait behind what is being sent to the viewer.
         Viewer(EventFeed& feed, const boost::asio::any_io_executor& executor, std::string_view last,
                std::function<void()> drop);
         ~Viewer();
@@ -47,7 +47,7 @@ class EventFeed {
         EventFeed& feed_;
         std::function<void()> drop_;
         std::deque<Piece> outbox_;
-        std::size_t pending_bytes_ = 0;
+        std::size_t waiting_bytes_ = 0;  // behind the first one, which is being sent
         bool dropped_ = false;
         Wakeup filled_;
     };

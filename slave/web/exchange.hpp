@@ -69,7 +69,7 @@ struct Exchange {
 
     const Request& request;
     const Caller& caller;
-    const bool trusted;  // the browser is on this machine
+    const bool trusted;  // the browser is on this machine: see identify()
     const WebServices& services;
     Wire& wire;
     std::map<std::string, std::string, std::less<>> path;  // the parameters of the route

@@ -59,6 +59,16 @@ ip::address without_scope(const ip::address& address) {
     return ip::address_v6(address.to_v6().to_bytes());
 }
 
+/// Whether the names hold this address, however each of them writes it.
+bool holds(const std::vector<std::string>& names, const ip::address& address) {
+    return std::any_of(names.begin(), names.end(), [&](std::string_view name) {
+        if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+        boost::system::error_code error;
+        const auto literal = ip::make_address(std::string(name), error);
+        return !error && plain_address(literal) == plain_address(address);
+    });
+}
+
 }  // namespace
 
 ip::address plain_address(const ip::address& address) {
@@ -81,8 +91,8 @@ HostVerdict judge_host(const HostRule& rule, std::string_view host, const ip::ad
     if (field->bracketed && (error || !literal.is_v6())) return HostVerdict::malformed;
     if (!error) {
         if (literal.is_loopback()) return HostVerdict::ours;
-        const bool own = literal == without_scope(plain_address(local));
-        return rule.beyond_loopback && own ? HostVerdict::ours : HostVerdict::foreign;
+        const bool own = rule.beyond_loopback && literal == without_scope(plain_address(local));
+        return own || holds(rule.names, literal) ? HostVerdict::ours : HostVerdict::foreign;
     }
     std::string name = field->name;
     if (name.ends_with('.')) name.pop_back();

@@ -14,7 +14,9 @@ namespace rpic {
 struct HostRule {
     std::uint16_t port = 0;
     bool beyond_loopback = false;
-    std::vector<std::string> names;  // besides localhost and the addresses, in lower case
+    /// Besides localhost and this side's address, in lower case. Addresses too: behind a port that
+    /// is forwarded, as to a container, this side has another than the one that browsers ask for.
+    std::vector<std::string> names;
 };
 
 enum class HostVerdict { ours, foreign, malformed };

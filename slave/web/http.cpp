@@ -41,6 +41,12 @@ void split_absolute_form(Request& request) {
     if (request.target.front() == '?') request.target.insert(0, "/");
 }
 
+/// Proxies name in one of these fields for whom they ask. Not all do: docs/security.md says so.
+bool is_forwarded(const http::request_header<>& header) {
+    return header.count(http::field::via) > 0 || header.count("Forwarded") > 0 ||
+           header.count("X-Forwarded-For") > 0 || header.count("X-Real-IP") > 0;
+}
+
 Request read_request(const http::request_header<>& header) {
     Request request;
     const auto text = [&](http::field name) { return std::string(header[name]); };
@@ -59,6 +65,7 @@ Request read_request(const http::request_header<>& header) {
     request.last_event_id = std::string(header["Last-Event-ID"]);
     request.expects_continue = lower(text(http::field::expect)) == "100-continue";
     request.old_http = header.version() < 11;
+    request.forwarded = is_forwarded(header);
     const auto hosts = header.equal_range(http::field::host);
     for (auto host = hosts.first; host != hosts.second; ++host)
         request.hosts.emplace_back(host->value());

@@ -35,6 +35,7 @@ struct Request {
     bool expects_continue = false;  // waits for "100 Continue" before it sends its body
     bool old_http = false;          // HTTP/1.0
     bool keep_alive = false;
+    bool forwarded = false;  // a proxy says that somebody else sent it
 
     bool has_body() const { return chunked || content_length.value_or(0) > 0; }
     bool is_read() const { return method == "GET" || method == "HEAD"; }

@@ -3,7 +3,6 @@
 #include "common/file_error.hpp"
 #include "common/glob.hpp"
 #include "common/limits.hpp"
-#include "common/sha256.hpp"
 #include "common/text.hpp"
 #include "slave/web/json_body.hpp"
 

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/output.hpp"
+#include "common/task_output.hpp"
 
 namespace rpic {
 
@@ -21,6 +23,13 @@ class LogText {
   private:
     std::map<OutputStream, std::string> kept_;
 };
+
+/// A place in a log as the id of an event, ATTEMPT-OFFSET or within a record
+/// ATTEMPT-OFFSET-STREAM-LEFT; empty at the start of the log.
+std::string event_id(const ReadingPlace& place);
+
+/// The same back; nothing for what is no such id.
+std::optional<ReadingPlace> place_in(std::string_view id);
 
 /// The name of a stream in events and in ?stream=.
 std::string_view stream_name(OutputStream stream);

@@ -20,7 +20,6 @@ struct Route {
     const char* path;  // "{name}" stands for one part of it, a last "{path}" for all that follow
     const char* role;  // the least that is needed: viewer | submit | admin; "none": no token
     Body body;
-    const char* query;  // names of the parameters that it knows, separated by ','
     Handler handler;
 };
 

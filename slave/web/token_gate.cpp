@@ -1,24 +1,17 @@
 #include "slave/web/token_gate.hpp"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "common/errors.hpp"
 #include "common/limits.hpp"
+#include "common/sha256.hpp"
 #include "common/utf8.hpp"
 
 namespace rpic {
 
 namespace {
-
-std::string sha256(const std::string& text) {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
-    return std::string(std::begin(digest), std::end(digest));
-}
 
 /// Takes a token out of those being asked about, however the question ends.
 class Asking {
@@ -62,7 +55,7 @@ void TokenGate::remember(const Hash& hash, TokenRole who, Instant now) {
 
 boost::asio::awaitable<Admitted> TokenGate::admit(std::string token,
                                                   boost::asio::ip::address address) {
-    Hash hash = sha256(token);
+    Hash hash = sha256_hex(token);
     while (asking_.contains(hash)) {
         const std::uint64_t seen = answered_.count();
         co_await answered_.wait(seen);
@@ -86,7 +79,7 @@ boost::asio::awaitable<Admitted> TokenGate::admit(std::string token,
 }
 
 boost::asio::awaitable<Admitted> TokenGate::check_again(std::string token) {
-    Hash hash = sha256(token);
+    Hash hash = sha256_hex(token);
     Admitted admitted;
     if (const auto* who = known(hash, Clock::now())) {
         admitted.admission = Admission::granted;

@@ -57,14 +57,14 @@ boost::asio::awaitable<void> wait_for_first_picture(ClusterView& view) {
     }
 }
 
-boost::asio::awaitable<void> wait_for_change(ClusterView& view, Part part, Duration patience) {
-    const auto first = view.version_of(part);
+boost::asio::awaitable<void> wait_for_change(ClusterView& view, Part part, std::uint64_t seen,
+                                             Duration patience) {
     const auto deadline = Clock::now() + patience;
-    while (view.version_of(part) == first) {
+    while (view.version_of(part) == seen) {
         const Duration left = deadline - Clock::now();
         if (left <= Duration::zero()) co_return;
-        const auto seen = view.changed.count();
-        co_await until_first_failure(next_change(view, seen), sleep_for(left));
+        const auto changes = view.changed.count();
+        co_await until_first_failure(next_change(view, changes), sleep_for(left));
     }
 }
 

@@ -19,8 +19,9 @@ boost::asio::awaitable<std::string> wait_for_view(Exchange& exchange,
 /// none: waits a moment for the first picture, unless the master is known to be away.
 boost::asio::awaitable<void> wait_for_first_picture(ClusterView& view);
 
-/// Waits until something of this part changes, at most so long.
+/// Waits until this part of the view is of another version than the one that was `seen`, at most so
+/// long. Who asks the master as well looks at the version before that, and misses nothing.
 boost::asio::awaitable<void> wait_for_change(ClusterView& view, ClusterView::Part part,
-                                             Duration patience);
+                                             std::uint64_t seen, Duration patience);
 
 }  // namespace rpic

@@ -58,8 +58,9 @@ struct MasterAccess {
 /// (web/openapi.json). What many look at comes from a ClusterView, everything else from the master,
 /// asked in the name of who sent the request.
 ///
-/// A peer on this machine's loopback speaks plain HTTP and needs no token to look. Any other must
-/// use HTTPS, on the same port, and send a token with each request or log in.
+/// A peer on this machine's loopback speaks plain HTTP and needs no token to look, unless it is a
+/// proxy that says so. Any other must use HTTPS, on the same port, and send a token with each
+/// request or log in.
 class WebServer {
   public:
     /// Binds at once; throws ConfigError with one clear line when the address is not to be had.

@@ -97,7 +97,8 @@ awaitable<void> WebSession::serve() {
         Answer reply;
         bool whole = false;
         try {
-            whole = co_await read_request();
+            co_await read_request();
+            whole = true;
         } catch (const BadRequestError& error) {
             ++shared_.counters.bad_requests;
             // Nobody knows what it was about: programs understand this form.
@@ -127,8 +128,8 @@ awaitable<void> WebSession::choose_encryption() {
     co_await stream_.start_tls(*shared_.tls);
 }
 
-/// False never: it ends by throwing when there is no further request.
-awaitable<bool> WebSession::read_request() {
+/// Ends by throwing when there is no further request.
+awaitable<void> WebSession::read_request() {
     bool begun = !input_.empty();
     // A stranger may not keep a connection for long without having shown a token.
     const Duration idle = trusted_ || admitted_ ? shared_.times.idle : shared_.times.request;
@@ -152,7 +153,6 @@ awaitable<bool> WebSession::read_request() {
     caller_ = {};
     body_left_ = request_.content_length.value_or(0);
     begun_ = false;
-    co_return true;
 }
 
 std::optional<Answer> WebSession::judge_hosts() {
@@ -165,12 +165,17 @@ std::optional<Answer> WebSession::judge_hosts() {
         return error_answer(400, request_.path, "a request names exactly one valid Host");
     }
     ++shared_.counters.foreign_hosts;
+    const auto port = std::to_string(shared_.host_rule.port);
     log_peer(Severity::warning, "web-host", peer_text(),
              "asked for the host \"" + printable(request_.hosts.front(), limits::log_text_chars) +
-                 "\", which is not this one; [webserver] allowed_hosts would let it in");
+                 "\", which is not this one; those of [webserver] allowed_hosts are let in, with "
+                 "the port " +
+                 port + " or none");
     return error_answer(421, request_.path,
-                        "this server does not answer to that host name: use its address, or add "
-                        "the name to allowed_hosts of [webserver] in its configuration");
+                        "this server does not answer to that host: ask for its own address, or "
+                        "for a name or address in allowed_hosts of [webserver] in its "
+                        "configuration, with the port " +
+                            port + " or none");
 }
 
 Answer WebSession::redirect_to_https() const {
@@ -224,7 +229,7 @@ awaitable<Answer> WebSession::route() {
 awaitable<void> WebSession::identify_caller() {
     expect_within(shared_.times.request, "the master did not say whether its token is good");
     const WebServices services = shared_.services();
-    caller_ = co_await identify(services, request_, address(), trusted_);
+    caller_ = co_await identify(services, request_, address(), trusts_sender());
     admitted_ = admitted_ || !caller_.token.empty();
 }
 
@@ -287,7 +292,7 @@ awaitable<Answer> WebSession::call(const Routed& routed) {
     const auto query = parse_query(request_.query);
     if (!query) throw ProblemError(400, "the query of the request is not percent-encoded UTF-8");
     const auto services = shared_.services();
-    Exchange exchange(request_, caller_, trusted_, services, *this);
+    Exchange exchange(request_, caller_, trusts_sender(), services, *this);
     exchange.path = routed.parameters;
     exchange.query = *query;
     expect_within(shared_.times.request + limits::request_time, "its answer took too long");

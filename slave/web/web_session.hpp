@@ -42,7 +42,8 @@ struct WebShared {
 /// One connection of a browser: owns it from the accept to the end.
 class WebSession final : private Wire {
   public:
-    /// `trusted`: the peer is on this machine and needs neither HTTPS nor a token.
+    /// `trusted`: the peer is on this machine and needs neither HTTPS nor, unless it is a proxy, a
+    /// token.
     WebSession(WebShared& shared, boost::asio::ip::tcp::socket socket,
                boost::asio::ip::tcp::endpoint peer, bool trusted);
 
@@ -63,7 +64,7 @@ class WebSession final : private Wire {
   private:
     boost::asio::awaitable<void> serve();
     boost::asio::awaitable<void> choose_encryption();
-    boost::asio::awaitable<bool> read_request();
+    boost::asio::awaitable<void> read_request();
     boost::asio::awaitable<Answer> answer();
     boost::asio::awaitable<Answer> route();
     boost::asio::awaitable<Answer> call(const Routed& routed);
@@ -91,6 +92,8 @@ class WebSession final : private Wire {
     Answer problem_answer(const ProblemError& error);
     void expect_within(Duration time, const char* what);
     bool keeps_alive(const Answer& reply) const;
+    /// Who sends through a proxy on this machine may be anywhere.
+    bool trusts_sender() const { return trusted_ && !request_.forwarded; }
     bool may_reuse() const { return !request_.chunked && body_left_ == 0; }
 
     WebShared& shared_;

@@ -19,7 +19,7 @@ awaitable<std::string> WebSession::body_part(std::size_t most) {
     const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(most, body_left_));
     while (part.size() < wanted) {
         // A stranger has that time for all of it, others for each piece.
-        if (part.empty() || trusted_ || admitted_)
+        if (part.empty() || trusts_sender() || admitted_)
             expect_within(shared_.times.request, "its body was too slow");
         if (input_.empty()) {
             input_.resize(std::min<std::size_t>(wanted - part.size(), 64 * 1024));
@@ -60,7 +60,9 @@ awaitable<bool> WebSession::begin(Answer head) {
     head.chunked = head.chunked && !request_.old_http;
     answer_chunked_ = head.chunked;
     begun_ = true;
-    const std::string bytes = answer_header(head, keeps_alive(head));
+    // What is announced here holds when the answer has ended.
+    request_.keep_alive = keeps_alive(head);
+    const std::string bytes = answer_header(head, request_.keep_alive);
     co_await send_bytes(bytes);
     co_return request_.method != "HEAD";
 }

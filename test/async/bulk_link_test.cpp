@@ -10,6 +10,7 @@
 #include "master/listener.hpp"
 #include "slave/files/work_folder.hpp"
 #include "slave/files/work_folders.hpp"
+#include "slave/task_files.hpp"
 #include "test/async/loopback.hpp"
 #include "test/temporary_folder.hpp"
 
@@ -124,6 +125,7 @@ struct LinkWorld {
 };
 
 constexpr std::int64_t mebibyte = 1024 * 1024;
+const Wanted always;
 
 std::string manifest_with(LinkWorld& world, const std::string& path, const std::string& text) {
     Manifest manifest;
@@ -155,7 +157,7 @@ TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bu
         std::vector<std::string> names(1, "work");
         const auto troubles = co_await folders.make(std::move(names));
         CHECK(troubles.front().empty());
-        co_await place_inputs(w.files, w.cache, work, manifests, owner);
+        co_await place_inputs(w.files, w.cache, work, manifests, owner, always);
         CHECK(test::read_text(work / "run.sh") == "echo hello");
         CHECK((fs::status(work / "run.sh").permissions() & fs::perms::owner_exec) !=
               fs::perms::none);
@@ -164,7 +166,7 @@ TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bu
         fs::create_symlink("/etc/passwd", work / "out/passwd");
         std::vector<std::string> globs;
         globs.push_back("out/*");
-        result = co_await collect_outputs(w.files, w.bulk, work, globs, owner);
+        result = co_await collect_outputs(w.files, w.bulk, work, globs, owner, always);
         co_await remove_folder(w.files, work);
         CHECK_FALSE(fs::exists(work));
     }(world, first, second, collected));
@@ -175,6 +177,50 @@ TEST_CASE("a node brings inputs into a work folder and sends outputs back", "[bu
     REQUIRE(manifest.entries.size() == 2);
     CHECK(world.context.blobs.read(manifest.entries[0].blob, large.size() + 1) == large + "!");
     CHECK(manifest.entries[1].blob == sha256_hex("echo hello"));
+}
+
+TEST_CASE("an output file that is not as long as it was is brought, and that is told", "[bulk]") {
+    LinkWorld world;
+    const auto file = world.folder.path() / "output";
+    test::write_text(file, "the first hal");
+    auto work = [](LinkWorld& w, const std::string& name) -> asio::awaitable<void> {
+        SlaveOptions options;
+        options.folder = options.state = w.folder.path() / "slave";
+        options.tasks = options.state / "tasks";
+        const auto executor = co_await asio::this_coro::executor;
+        TaskFiles files(executor, options);
+        const auto where = w.address();
+        files.bulk().set_master(where, w.node_key);
+        auto bring = [](LinkWorld& inner, TaskFiles& from,
+                        const std::string& path) -> asio::awaitable<void> {
+            const AttemptKey key;
+            std::string trouble;
+            auto blob = co_await from.bring_output(key, path, 13, always, trouble);
+            CHECK(trouble.empty());
+            blob = co_await from.bring_output(key, path, 26, always, trouble);
+            CHECK(trouble == "its output is damaged: the file has 13 bytes, 26 were written");
+            CHECK(inner.context.blobs.read(blob, 100) == "the first hal");
+        };
+        co_await until_first_failure(files.bulk().run(), bring(w, files, name));
+    };
+    world.run(work(world, file.string()));
+}
+
+TEST_CASE("a file that cannot be read does not keep the others from the master", "[bulk]") {
+    LinkWorld world;
+    Collected collected;
+    world.run([](LinkWorld& w, Collected& result) -> asio::awaitable<void> {
+        std::vector<std::string> globs;
+        globs.push_back("cmdline");
+        globs.push_back("mem");  // not from its beginning, whoever tries
+        const Owner owner;
+        const fs::path itself = "/proc/self";
+        result = co_await collect_outputs(w.files, w.bulk, itself, globs, owner, always);
+    }(world, collected));
+    CHECK(collected.files == 1);
+    REQUIRE(collected.left_out.size() == 1);
+    CHECK(collected.left_out[0].find("cannot read mem") == 0);
+    CHECK(world.context.blobs.has(sha256_hex(test::read_text("/proc/self/cmdline"))));
 }
 
 TEST_CASE("transfers survive breaks of the link and go on where they were", "[bulk]") {
@@ -197,11 +243,11 @@ TEST_CASE("transfers survive breaks of the link and go on where they were", "[bu
         auto fetch = [](LinkWorld& inner, const std::string& name) -> asio::awaitable<void> {
             std::vector<std::string> names;
             names.push_back(name);
-            const auto pins = co_await inner.cache.hold(std::move(names));
+            const auto pins = co_await inner.cache.hold(std::move(names), always);
         };
         auto put = [](LinkWorld& inner, const std::string& text) -> asio::awaitable<void> {
             const auto name = sha256_hex(text);
-            co_await inner.bulk.put_bytes(text, name);
+            co_await inner.bulk.put_bytes(text, name, always);
         };
         co_await until_first_failure(fetch(w, down), cut(w, breaks));
         CHECK(w.cache.blobs().has(down));
@@ -213,6 +259,25 @@ TEST_CASE("transfers survive breaks of the link and go on where they were", "[bu
     CHECK(world.context.blobs.has(sha256_hex(other)));
 }
 
+TEST_CASE("a link that worked and broke is there again at once", "[bulk]") {
+    LinkWorld world;
+    auto work = [](LinkWorld& w) -> asio::awaitable<void> {
+        const auto began = Clock::now();
+        const Duration moment = 1ms;
+        for (int breaks = 0; breaks < 8; ++breaks) {
+            std::vector<std::string> names;
+            names.push_back(sha256_hex("nothing"));
+            const auto missing = co_await w.bulk.missing(std::move(names), always);
+            CHECK(missing.size() == 1);
+            w.cut();
+            while (w.bulk.connected()) co_await sleep_for(moment);
+        }
+        // The waits of an outage would be 10 s in all, as a rule.
+        CHECK(Clock::now() - began < 4s);
+    };
+    world.run(work(world));
+}
+
 TEST_CASE("several who want the same file share its way, and one may give up", "[bulk]") {
     LinkWorld world;
     const auto blob = world.on_master(test::noise(4 * mebibyte));
@@ -220,7 +285,7 @@ TEST_CASE("several who want the same file share its way, and one may give up", "
         auto want = [](LinkWorld& inner, const std::string& which) -> asio::awaitable<void> {
             std::vector<std::string> names;
             names.push_back(which);
-            const auto pins = co_await inner.cache.hold(std::move(names));
+            const auto pins = co_await inner.cache.hold(std::move(names), always);
         };
         auto want_briefly = [&want](LinkWorld& inner,
                                     const std::string& which) -> asio::awaitable<void> {
@@ -235,6 +300,21 @@ TEST_CASE("several who want the same file share its way, and one may give up", "
     CHECK(world.cache.blobs().has(blob));
 }
 
+TEST_CASE("what is left of an earlier fetch and damaged is fetched anew", "[bulk]") {
+    LinkWorld world;
+    const auto bytes = test::noise(2 * mebibyte);
+    const auto blob = world.on_master(bytes);
+    const auto left = world.folder.path() / "cache/incoming" / blob;
+    test::write_text(left, test::noise(mebibyte, 2));
+    auto work = [](LinkWorld& w, const std::string& name) -> asio::awaitable<void> {
+        std::vector<std::string> names;
+        names.push_back(name);
+        const auto pins = co_await w.cache.hold(std::move(names), always);
+    };
+    world.run(work(world, blob));
+    CHECK(world.cache.blobs().read(blob, bytes.size()) == bytes);
+}
+
 TEST_CASE("what the master does not have is an error, not a wait", "[bulk]") {
     LinkWorld world;
     std::string code;
@@ -242,7 +322,7 @@ TEST_CASE("what the master does not have is an error, not a wait", "[bulk]") {
         std::vector<std::string> names;
         names.push_back(sha256_hex("nothing"));
         try {
-            const auto pins = co_await w.cache.hold(std::move(names));
+            const auto pins = co_await w.cache.hold(std::move(names), always);
         } catch (const FileError& error) {
             result = error.code;
         }

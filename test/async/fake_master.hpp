@@ -160,6 +160,8 @@ class FakeMaster {
             connection.send(welcome);
             return;
         }
+        if (envelope.type == Bulk::type_name)
+            return;  // a node's second link; it asks as clients do
         const auto message = decode<FromClient>(envelope);
         if (!message) throw DisconnectionError("an unknown message");
         ++requests;
@@ -189,6 +191,7 @@ class FakeMaster {
         JobDetail detail;
         detail.id = request.id;
         detail.job = job;
+        detail.job.command.clear();
         detail.spec = spec;
         connection.send(detail);
         const auto selector = NumberSelector::parse(request.tasks);

@@ -1,5 +1,6 @@
 #include <map>
 
+#include "master/peers.hpp"
 #include "test/async/test_master.hpp"
 
 using namespace rpic;
@@ -201,6 +202,53 @@ TEST_CASE("a second board with the key of a live node becomes another node", "[r
         CHECK(m.context.counters.clones == 1);
         CHECK_FALSE(node.closed());
         CHECK(m.context.cluster.nodes().size() == 2);
+    }(master));
+}
+
+TEST_CASE("the last places for clients are for those who can revoke a token", "[roles]") {
+    TestMaster master;
+    master.run([](TestMaster& m) -> asio::awaitable<void> {
+        const auto viewer = key_with_role(m, "viewer");
+        std::vector<Connection> clients;
+        clients.reserve(limits::clients);
+        for (std::size_t i = 0; i + limits::admin_clients < limits::clients; ++i) {
+            Connection client = co_await client_with(m, viewer);
+            clients.push_back(std::move(client));
+        }
+        const TlsClient more(viewer);
+        Connection late = co_await connect(m, more);
+        late.send(client_hello());
+        const auto answer = co_await receive<ToClient>(late);
+        CHECK(std::get<Refused>(answer).code == "full");
+        Connection admin = co_await client_with(m, m.admin_key());
+        RevokeToken revoke;
+        revoke.name = "of viewer";
+        admin.send(revoke);
+        const auto done = co_await receive<ToClient>(admin);
+        CHECK(std::holds_alternative<Done>(done));
+        const auto ended = co_await receive<ToClient>(clients[0]);
+        CHECK(std::get<Refused>(ended).code == "removed");
+    }(master));
+}
+
+TEST_CASE("who only listens is let go when his token expires", "[roles]") {
+    TestMaster master;
+    master.run([](TestMaster& m) -> asio::awaitable<void> {
+        const auto key = key_with_role(m, "viewer");
+        Connection client = co_await client_with(m, key);
+        Connection admin = co_await client_with(m, m.admin_key());
+        end_expired_clients(m.context);
+        KeyRecord record = *m.context.keyring.find(key_identity(key), wall_seconds());
+        m.context.keyring.drop(record.identity);
+        record.expires_at = wall_seconds() - 1;
+        m.context.keyring.add(record);
+        end_expired_clients(m.context);
+        const auto ended = co_await receive<ToClient>(client);
+        CHECK(std::get<Refused>(ended).code == "removed");
+        ListTokens list;
+        admin.send(list);
+        const auto answer = co_await receive<ToClient>(admin);
+        CHECK(std::holds_alternative<TokenList>(answer));
     }(master));
 }
 

@@ -199,6 +199,10 @@ class RunnerFolder {
         std::ifstream file(path / name);
         return {std::istreambuf_iterator<char>(file), {}};
     }
+    void write(const std::string& name, const std::string& text = "", int mode = 0755) const {
+        std::ofstream(path / name) << text;
+        ::chmod((path / name).c_str(), static_cast<mode_t>(mode));
+    }
     bool there(const std::string& name) const { return std::filesystem::exists(path / name); }
 
     std::filesystem::path path;
@@ -206,6 +210,12 @@ class RunnerFolder {
   private:
     std::int64_t attempts_ = 0;
 };
+
+/// A process id that a task wrote into a file.
+inline pid_t pid_in(FakeSlave& slave, const RunnerFolder& folder, const std::string& name) {
+    slave.until([&] { return folder.text_of(name).ends_with('\n'); });
+    return std::stoi(folder.text_of(name));
+}
 
 inline bool lives(pid_t pid) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");

@@ -1,36 +1,10 @@
-#include <sys/socket.h>
-
 #include <array>
-#include <cmath>
 
 #include "common/limits.hpp"
 #include "test/async/runner_bench.hpp"
 
 using namespace rpic;
 using namespace rpic::test;
-
-namespace {
-
-/// A process id that a task wrote into a file.
-pid_t pid_in(FakeSlave& slave, const RunnerFolder& folder, const std::string& name) {
-    slave.until([&] { return folder.text_of(name).ends_with('\n'); });
-    return std::stoi(folder.text_of(name));
-}
-
-int open_descriptors(pid_t pid) {
-    int count = 0;
-    for ([[maybe_unused]] const auto& each :
-         std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd"))
-        ++count;
-    return count;
-}
-
-void write_file(const std::filesystem::path& path, const std::string& text, int mode = 0755) {
-    std::ofstream(path) << text;
-    ::chmod(path.c_str(), static_cast<mode_t>(mode));
-}
-
-}  // namespace
 
 TEST_CASE("a task's exit code and both streams come back", "[runner]") {
     RunnerFolder folder;
@@ -62,7 +36,7 @@ TEST_CASE("a task sees its environment, folder and input, and nothing of the run
           "[runner]") {
     RunnerFolder folder;
     FakeSlave slave(folder.runner_path());
-    write_file(folder.path / "input", "from a file\n");
+    folder.write("input", "from a file\n");
     auto spec = folder.shell(
         "cat; pwd; echo $NAME; env | grep -c .; ls /proc/self/fd | wc -l;"
         "grep SigBlk /proc/self/status; grep SigIgn "
@@ -110,13 +84,13 @@ TEST_CASE("what cannot be executed is reported with a plain reason", "[runner]")
     CHECK(report.reason == "no-such-command is not in PATH on this node");
     CHECK(report.duration_seconds == 0);
 
-    write_file(file("plain"), "text\n", 0644);
+    folder.write("plain", "text\n", 0644);
     report = outcome(file("plain"));
     CHECK(report.outcome == "cannot_execute");
     CHECK(report.exit_code == 126);
     CHECK(report.reason == file("plain") + " is not executable: chmod +x it");
 
-    write_file(file("script"), "#!/no/such/interpreter -x\n");
+    folder.write("script", "#!/no/such/interpreter -x\n");
     report = outcome("script");
     CHECK(report.outcome == "cannot_execute");
     CHECK(report.reason ==
@@ -127,7 +101,7 @@ TEST_CASE("what cannot be executed is reported with a plain reason", "[runner]")
     foreign[16] = 2;
     foreign[18] = static_cast<char>(0xf3);  // RISC-V
     foreign[20] = 1;
-    write_file(file("foreign"), foreign);
+    folder.write("foreign", foreign);
     report = outcome(file("foreign"));
     CHECK(report.outcome == "cannot_execute");
     CHECK(report.reason.starts_with(file("foreign") + " is a program for riscv64, this node is "));
@@ -163,7 +137,7 @@ TEST_CASE("what waits for a task that cannot be executed runs after it", "[runne
 TEST_CASE("many programs are started at once, good and bad ones", "[runner]") {
     RunnerFolder folder;
     FakeSlave slave(folder.runner_path());
-    write_file(folder.path / "plain", "text\n", 0644);
+    folder.write("plain", "text\n", 0644);
     std::vector<LaunchSpec> specs;
     for (int i = 0; i < 60; ++i) {
         if (i % 3 == 0) specs.push_back(folder.shell("exit 5"));
@@ -182,7 +156,7 @@ TEST_CASE("many programs are started at once, good and bad ones", "[runner]") {
 TEST_CASE("a script without an interpreter line runs as in a shell", "[runner]") {
     RunnerFolder folder;
     FakeSlave slave(folder.runner_path());
-    write_file(folder.path / "script", "echo \"$1\"\n");
+    folder.write("script", "echo \"$1\"\n");
     const auto spec = folder.program({(folder.path / "script").string(), "argument"});
     CHECK(slave.run(spec).exit_code == 0);
     CHECK(stream_of(slave.outputs[spec.key], OutputStream::out) == "argument\n");
@@ -229,7 +203,7 @@ TEST_CASE("a reader is told as output comes, and when all was seen", "[runner]")
     slave.until([&] { return slave.answer.id == 1000; });
     CHECK(stream_of(slave.answer_records, OutputStream::out) == "one\n");
     CHECK_FALSE(slave.answer.complete);
-    write_file(folder.path / "go", "");
+    folder.write("go");
     CHECK(stream_of(slave.read_all(spec.key), OutputStream::out) == "one\ntwo\n");
     read.id = 1001;
     read.key = {99, 99, 99};
@@ -309,7 +283,7 @@ TEST_CASE("a held task starts when the one before it has ended, or at a word", "
     slave.until([&] { return slave.ended.contains(never.key); });
     CHECK(slave.ended[never.key].report.outcome == "killed");
     CHECK_FALSE(slave.launched.contains(never.key));
-    write_file(folder.path / "go", "");
+    folder.write("go");
     slave.until([&] { return slave.ended.contains(next.key); });
     CHECK(folder.text_of("order") == "first\nnext\n");
     // There is nothing left that it could wait for.
@@ -330,7 +304,7 @@ TEST_CASE("what is held is forgotten with the slave that wanted it", "[runner]")
     FakeSlave slave(folder.runner_path());
     slave.until([&] { return slave.attached == 1; });
     CHECK_FALSE(slave.listed.contains(next.key));
-    write_file(folder.path / "go", "");
+    folder.write("go");
     slave.until([&] { return slave.ended.contains(first.key); });
     slave.run(folder.shell("true"));
     CHECK_FALSE(folder.there("next"));
@@ -362,9 +336,9 @@ TEST_CASE("a task that multiplies is killed whole", "[runner]") {
     const bool groups = GENERATE(true, false);
     FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
     // Two hundred generations, each in a session of its own, that never pause.
-    write_file(folder.path / "bomb",
-               "#!/bin/sh\ntrap '' TERM\nsetsid \"$0\" $(($1 + 1)) &\n"
-               "[ $1 -lt 200 ] || sleep 1000\nsleep 1000\n");
+    folder.write("bomb",
+                 "#!/bin/sh\ntrap '' TERM\nsetsid \"$0\" $(($1 + 1)) &\n"
+                 "[ $1 -lt 200 ] || sleep 1000\nsleep 1000\n");
     auto spec = folder.program({(folder.path / "bomb").string(), "1"});
     spec.time_limit_seconds = 0.5;
     spec.grace_seconds = 0;
@@ -429,184 +403,4 @@ TEST_CASE("a task that was launched late has only what is left of its lease", "[
     slave.until([&] { return slave.ended.contains(spec.key); });
     CHECK(slave.ended[spec.key].report.outcome == "lease");
     CHECK(slave.ended[spec.key].report.duration_seconds < lease / 2);
-}
-
-TEST_CASE("tasks outlive their slave, and the next one adopts them with all output", "[runner]") {
-    RunnerFolder folder;
-    auto spec = folder.shell("echo one; while [ ! -e go ]; do sleep 0.02; done; echo two; exit 5");
-    auto done = folder.shell("echo done");
-    {
-        FakeSlave slave(folder.runner_path());
-        slave.run(done);
-        slave.start(spec);
-    }
-    FakeSlave slave(folder.runner_path());
-    slave.until([&] { return slave.attached == 1; });
-    REQUIRE(slave.listed.size() == 2);
-    CHECK_FALSE(slave.listed[spec.key].ended);
-    CHECK(slave.listed[spec.key].context == spec.context);
-    CHECK(slave.listed[done.key].ended);
-    CHECK(slave.listed[done.key].report.exit_code == 0);
-    CHECK(stream_of(slave.read_all(done.key), OutputStream::out) == "done\n");
-    write_file(folder.path / "go", "");
-    slave.until([&] { return slave.ended.contains(spec.key); });
-    CHECK(slave.ended[spec.key].report.exit_code == 5);
-    CHECK(stream_of(slave.outputs[spec.key], OutputStream::out) == "one\ntwo\n");
-}
-
-TEST_CASE("a new slave takes the place of the old one", "[runner]") {
-    RunnerFolder folder;
-    FakeSlave first(folder.runner_path());
-    const auto spec = folder.shell("sleep 1000");
-    first.start(spec);
-    FakeSlave second(folder.runner_path());
-    second.until([&] { return second.attached == 1; });
-    CHECK(second.listed.contains(spec.key));
-    first.until([&] { return first.gone == 1; });
-}
-
-TEST_CASE("a runner that was killed takes its tasks along, and the next one says so", "[runner]") {
-    RunnerFolder folder;
-    const bool groups = GENERATE(true, false);
-    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
-    const auto over = folder.shell("echo kept; exit 4");
-    slave.run(over);
-    const auto spec = folder.shell(
-        "setsid sh -c 'echo $$ >escaped; exec sleep 1000' & echo $$ >first; sleep 1000");
-    slave.start(spec);
-    const pid_t first = pid_in(slave, folder, "first");
-    const pid_t escaped = pid_in(slave, folder, "escaped");
-    folder.stop(SIGKILL);
-    slave.until([&] { return slave.attached == 2; });
-    CHECK(slave.gone == 1);
-    CHECK_FALSE(lives(first));
-    CHECK_FALSE(lives(escaped));
-    REQUIRE(slave.listed.contains(spec.key));
-    CHECK(slave.listed[spec.key].ended);
-    CHECK(slave.listed[spec.key].report.outcome == "runner");
-    CHECK(slave.listed[spec.key].context == spec.context);
-    REQUIRE(slave.listed.contains(over.key));
-    CHECK(slave.listed[over.key].report.exit_code == 4);
-    CHECK(stream_of(slave.read_all(over.key), OutputStream::out) == "kept\n");
-}
-
-TEST_CASE("launches are carried out whatever happens to runners", "[runner]") {
-    RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
-    std::vector<LaunchSpec> specs;
-    for (int i = 0; i < 40; ++i) specs.push_back(folder.shell("echo x >>ledger"));
-    slave.run(specs[0]);
-    for (std::size_t i = 1; i < specs.size(); ++i) slave.launch(specs[i]);
-    ::kill(folder.runner(), SIGKILL);
-    slave.until([&] {
-        return std::all_of(specs.begin(), specs.end(), [&](const LaunchSpec& each) {
-            return slave.ended.contains(each.key) ||
-                   (slave.listed.contains(each.key) && slave.listed[each.key].ended);
-        });
-    });
-}
-
-TEST_CASE("a runner that is told to stop ends its tasks and writes that down", "[runner]") {
-    RunnerFolder folder;
-    const auto spec = folder.shell("sleep 1000");
-    {
-        FakeSlave slave(folder.runner_path());
-        slave.start(spec);
-    }
-    folder.stop(SIGTERM);
-    FakeSlave slave(folder.runner_path());
-    slave.until([&] { return slave.attached == 1; });
-    CHECK(slave.listed[spec.key].report.outcome == "runner");
-    slave.forget(spec.key);
-    slave.until([&] { return !folder.remembers(); });
-}
-
-TEST_CASE("a torn end of the spool is dropped, what is before it is kept", "[runner]") {
-    RunnerFolder folder;
-    const auto first = folder.shell("exit 1");
-    const auto second = folder.shell("exit 2");
-    {
-        FakeSlave slave(folder.runner_path());
-        slave.run(first);
-        slave.run(second);
-    }
-    folder.stop(SIGTERM);
-    const auto spool = folder.runner_path() / "spool";
-    std::filesystem::resize_file(spool, std::filesystem::file_size(spool) - 3);
-    FakeSlave slave(folder.runner_path());
-    slave.until([&] { return slave.attached == 1; });
-    REQUIRE(slave.listed.size() == 1);
-    CHECK(slave.listed[first.key].report.exit_code == 1);
-    const auto third = folder.shell("exit 3");
-    CHECK(slave.run(third).exit_code == 3);
-}
-
-TEST_CASE("nothing is kept, on disk or open, once all is forgotten", "[runner]") {
-    RunnerFolder folder;
-    const bool groups = GENERATE(true, false);
-    FakeSlave slave(folder.runner_path(), groups ? "" : folder.without_groups());
-    const auto first = folder.shell("true");
-    slave.run(first);
-    slave.forget(first.key);
-    slave.until([&] { return !folder.remembers(); });
-    const int before = open_descriptors(folder.runner());
-    for (int i = 0; i < 30; ++i) {
-        const auto spec = folder.shell(i % 3 == 0 ? "head -c 100000 /dev/zero" : "echo x");
-        slave.run(spec);
-        slave.forget(spec.key);
-    }
-    for (int i = 0; i < 5; ++i) slave.run(folder.program({"no-such-command"}));
-    for (const auto& [key, ended] : slave.ended) slave.forget(key);
-    slave.until([&] { return !folder.remembers(); });
-    CHECK(open_descriptors(folder.runner()) == before);
-    CHECK(std::filesystem::is_empty(folder.runner_path() / "output"));
-}
-
-TEST_CASE("a runner that ends before it is attached and leaves nothing is none", "[runner]") {
-    const RunnerFolder folder;
-    const int listener = listen_in(folder.path);
-    FakeSlave slave(folder.path);
-    // The first connection asks whether somebody listens, the second one is to attach.
-    int accepted = 0;
-    slave.until([&] {
-        if (accepted == 2) return true;
-        const int socket = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (socket < 0) return false;
-        if (++accepted == 2) {
-            ::close(listener);
-            ::unlink((folder.path / "socket").c_str());
-        }
-        ::close(socket);
-        return accepted == 2;
-    });
-    CHECK(slave.none == 0);
-    slave.until([&] { return slave.none == 1; });
-    CHECK(slave.attached == 0);
-}
-
-TEST_CASE("what starts a runner is collected once it has ended", "[runner]") {
-    const auto zombies = [] {
-        std::ifstream children("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-        int count = 0;
-        for (pid_t child = 0; children >> child;) {
-            std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
-            std::string line;
-            std::getline(stat, line);
-            count += line.find(") Z ") != std::string::npos;
-        }
-        return count;
-    };
-    const int before = zombies();
-    RunnerFolder folder;
-    FakeSlave slave(folder.runner_path());
-    CHECK(slave.run(folder.shell("true")).exit_code == 0);
-    CHECK(zombies() == before);
-}
-
-TEST_CASE("without a program to start, launches fail with that reason", "[runner]") {
-    RunnerFolder folder;
-    FakeSlave slave(folder.runner_path(), "/no/such/rpicluster-runner");
-    const auto report = slave.run(folder.shell("true"));
-    CHECK(report.outcome == "node");
-    CHECK(report.reason.find("/no/such/rpicluster-runner") != std::string::npos);
 }

@@ -25,7 +25,9 @@ std::string output_records(std::string_view text) {
 /// Commits results until the backup is there.
 asio::awaitable<void> backup_under_load(Store& store, std::filesystem::path file,
                                         std::int64_t& size) {
-    size = co_await store.backup(std::move(file));
+    const auto made = co_await store.backup(std::move(file));
+    size = made.size;
+    CHECK(made.sha256.size() == 64);
 }
 
 asio::awaitable<void> load(Store& store, Position& committed) {
@@ -90,9 +92,9 @@ TEST_CASE("a backup of a working store is a store") {
     CHECK(contents.next_job % 1000 == 0);
     CHECK(contents.next_job >= 3999 + 1000);
     REQUIRE(contents.jobs.size() >= 3001);
-    const auto& ends = contents.jobs[0].ends;
-    CHECK(static_cast<Position>(ends.size()) <= committed);
-    for (Position i = 0; i < static_cast<Position>(ends.size()); ++i) {
+    const auto& states = contents.jobs[0].states;
+    CHECK(static_cast<Position>(states.size()) <= committed);
+    for (Position i = 0; i < static_cast<Position>(states.size()); ++i) {
         const auto output = get(world.io, store.output(1, i, 0, 100'000));
         CHECK(output.bytes == output_records(std::string(30'000, 'x')));
     }
@@ -123,12 +125,26 @@ TEST_CASE("a backup replaces an older one, and one at a time is made") {
     auto first = world.store->backup(file);
     auto second = world.store->backup(world.folder.path() / "other.tar");
     CHECK_THROWS_WITH(get(world.io, std::move(second)), Catch::Matchers::Contains("another"));
-    CHECK(get(world.io, std::move(first)) > 5'000'000);
+    const auto made = get(world.io, std::move(first));
+    CHECK(made.size > 5'000'000);
+    CHECK(made.sha256 == sha256_hex(contents_of(file)));
     CHECK_FALSE(std::filesystem::exists(world.folder.path() / "other.tar"));
     // After one that failed the next one is made.
     CHECK_THROWS(get(world.io, world.store->backup(world.folder.path() / "no/such/folder")));
     CHECK_THROWS(get(world.io, world.store->backup(world.folder.path())));
-    CHECK(get(world.io, world.store->backup(file)) > 5'000'000);
+    CHECK(get(world.io, world.store->backup(file)).size > 5'000'000);
+}
+
+TEST_CASE("a backup that nobody waits for any more is given up") {
+    StoreWorld world;
+    world.put_blob(std::string(20'000'000, 'b'));
+    const auto file = world.folder.path() / "backup.tar";
+    { const auto unwanted = world.store->backup(file); }
+    get(world.io, world.store->items({}));  // the store has come to it
+    CHECK_FALSE(std::filesystem::exists(file));
+    CHECK_FALSE(std::filesystem::exists(file.native() + ".partial"));
+    CHECK_FALSE(std::filesystem::exists(file.native() + ".copy"));
+    CHECK(get(world.io, world.store->backup(file)).size > 20'000'000);
 }
 
 TEST_CASE("outputs of jobs dropped during a backup are in it") {

@@ -71,15 +71,36 @@ TEST_CASE("a store gives back what was committed") {
     REQUIRE(contents.jobs.size() == 2);
     CHECK(contents.jobs[0].status == job.status);
     CHECK(to_json(*contents.jobs[0].spec) == to_json(*job.spec));
-    REQUIRE(contents.jobs[0].ends.size() == 9);
-    CHECK(contents.jobs[0].ends[2] == EndState::cancelled);
-    CHECK(contents.jobs[0].ends[5] == EndState::done);
-    CHECK(contents.jobs[0].ends[6] == EndState::none);
-    CHECK(contents.jobs[0].ends[8] == EndState::failed);
+    REQUIRE(contents.jobs[0].states.size() == 9);
+    CHECK(contents.jobs[0].states[2] == TaskState::cancelled);
+    CHECK(contents.jobs[0].states[5] == TaskState::done);
+    CHECK(contents.jobs[0].states[6] == TaskState::queued);
+    CHECK(contents.jobs[0].states[8] == TaskState::failed);
     CHECK(contents.jobs[1].status == other.status);
-    CHECK(contents.jobs[1].ends.empty());
+    CHECK(contents.jobs[1].states.empty());
     REQUIRE(contents.tasks.size() == 1);
     CHECK(contents.tasks[0] == begun(3, 6).record);
+}
+
+TEST_CASE("a store knows which tasks a retry has taken up") {
+    StoreWorld world;
+    auto job = new_job(1, 5);
+    auto again = ended(1, 1, {}, "failed");
+    again.result.round = 1;
+    world.commit(
+        {job, ended(1, 0, {}, "failed"), ended(1, 1, {}, "failed"), ended(1, 3, {}, "cancelled")});
+    job.status.round = 1;
+    world.commit({PutJobStatus{job.status}, again});
+    world.reopen();
+    using enum TaskState;
+    CHECK(world.contents.jobs[0].states == std::vector{queued, failed, queued, cancelled});
+    job.status.rest_cancelled = true;
+    world.commit({PutJobStatus{job.status}});
+    world.reopen();
+    CHECK(world.contents.jobs[0].states == std::vector{queued, failed, cancelled, cancelled});
+    const auto output = get(world.io, world.store->output(1, 1, 0, 10));
+    CHECK(output.state == "failed");
+    CHECK(output.round == 1);
 }
 
 TEST_CASE("job ids are not given again, whatever the counter says") {
@@ -102,7 +123,7 @@ TEST_CASE("the newest result of a task counts") {
     CHECK(get(world.io, world.store->task_result(1, 2))->attempt == 3);
     CHECK(world.text_of_output(1, 2) == records("third"));
     world.reopen();
-    CHECK(world.contents.jobs[0].ends[2] == EndState::done);
+    CHECK(world.contents.jobs[0].states[2] == TaskState::done);
     const auto results = get(world.io, world.store->results(1, -1, 10));
     CHECK(positions(results) == std::vector<Position>{2, 3});
     CHECK(results[0].attempt == 3);
@@ -177,7 +198,7 @@ TEST_CASE("an output that came as a blob is named") {
     CHECK(output.blob == std::string(64, 'c'));
     CHECK(output.size == 100'000);
     CHECK(output.bytes.empty());
-    const BlobsOfJobs named{{1, {std::string(64, 'c')}}};
+    const BlobsOfJobs named{{1, {{std::string(64, 'c')}, {}}}};
     CHECK(get(world.io, world.store->blobs_in_use()) == named);
     job.status.ended = true;
     world.commit({PutJobStatus{job.status}});
@@ -300,11 +321,11 @@ TEST_CASE("a copy of the files at any moment is a store") {
         const std::size_t begun_tasks = copy.contents.tasks.size();
         std::size_t dropped = 0;
         if (!copy.contents.jobs.empty()) {
-            const auto& ends = copy.contents.jobs[0].ends;
-            for (Position i = 0; i < static_cast<Position>(ends.size()); ++i)
-                CHECK(ends[static_cast<std::size_t>(i)] == EndState::done);
-            dropped = ends.size() - begun_tasks;
-            for (Position i = 3; i < static_cast<Position>(ends.size()); i += 10)
+            const auto& states = copy.contents.jobs[0].states;
+            for (Position i = 0; i < static_cast<Position>(states.size()); ++i)
+                CHECK(states[static_cast<std::size_t>(i)] == TaskState::done);
+            dropped = states.size() - begun_tasks;
+            for (Position i = 3; i < static_cast<Position>(states.size()); i += 10)
                 CHECK(copy.text_of_output(1, i) == records(large));
         }
         CHECK(dropped <= 7);

@@ -1,5 +1,6 @@
 #include <boost/json.hpp>
 
+#include "slave/web/waiting.hpp"
 #include "test/async/web_client.hpp"
 
 /// Logins, and what a request may do, without a master.
@@ -148,6 +149,24 @@ TEST_CASE("what changes something needs a token, the role and a sign of intent",
     CHECK(code_of(post(web, "/api/v1/jobs", job, submit + own)) == "unavailable");
 }
 
+TEST_CASE("who comes through a proxy on this machine needs a token", "[web]") {
+    Fixture web;
+    for (const std::string field : {"X-Forwarded-For: 1.2.3.4\r\n", "Forwarded: for=1.2.3.4\r\n",
+                                    "X-Real-IP: 1.2.3.4\r\n", "via: 1.1 proxy\r\n"}) {
+        CAPTURE(field);
+        CHECK(code_of(web.get("/api/v1/nodes", field)) == "unauthorized");
+        CHECK(web.get("/", field).status == 401);
+        CHECK(json::parse(web.get("/api/v1/whoami", field).body).at("role").is_null());
+        CHECK(web.get("/api/v1/nodes", field + submit).status == 200);
+        const auto session = log_in(web, "viewer-token");
+        CHECK(web.get("/api/v1/nodes", field + session.cookie).status == 200);
+    }
+    // It speaks for others in the same connection, or not.
+    const auto client = web.connect();
+    CHECK(web.ask(*client, "/api/v1/nodes", "X-Forwarded-For: 1.2.3.4\r\n").status == 401);
+    CHECK(web.ask(*client, "/api/v1/nodes").status == 200);
+}
+
 TEST_CASE("bodies that are refused", "[web]") {
     Fixture web;
     const auto send = [&](const std::string& fields) {
@@ -184,6 +203,31 @@ TEST_CASE("queries that are refused", "[web]") {
     CHECK(code_of(web.get("/api/v1/nodes/nobody")) == "not_found");
     CHECK(code_of(web.get("/api/v1/jobs")) == "unavailable");
     CHECK(web.get("/api/v1/nodes?unknown=1").status == 200);
+}
+
+TEST_CASE("what has changed since it was seen is not waited for", "[web]") {
+    asio::io_context io;
+    ClusterView view(io.get_executor());
+    const auto seen = view.version_of(ClusterView::Part::jobs);
+    bool woken = false;
+    const auto wait = [&](std::uint64_t version) {
+        woken = false;
+        asio::co_spawn(io, wait_for_change(view, ClusterView::Part::jobs, version, 1h),
+                       [&](std::exception_ptr) { woken = true; });
+        io.restart();
+        io.poll();
+    };
+    // As while the master is asked: between the look at the version and the wait.
+    view.put_job(JobView());
+    view.touch();
+    wait(seen);
+    CHECK(woken);
+    wait(view.version_of(ClusterView::Part::jobs));
+    CHECK_FALSE(woken);
+    view.put_job(JobView());
+    view.touch();
+    io.poll();
+    CHECK(woken);
 }
 
 TEST_CASE("an answer that waits for news", "[web]") {

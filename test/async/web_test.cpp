@@ -175,7 +175,10 @@ TEST_CASE("what is refused", "[web]") {
         CHECK(web.get("/%2e%2e/etc/passwd").status == 404);
     }
     SECTION("foreign and missing hosts") {
-        CHECK(web.send("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").status == 421);
+        const HttpReply foreign = web.send("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+        CHECK(foreign.status == 421);
+        CHECK(foreign.body.find("the port " + std::to_string(web.server->port())) !=
+              std::string::npos);
         CHECK(web.send("GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n").status ==
               421);
         CHECK(web.server->counters().foreign_hosts == 2);
@@ -336,6 +339,27 @@ TEST_CASE("events: who does not read is dropped, the others are not", "[web]") {
     CHECK(web.closes(*lazy));
     web.change_something();
     CHECK(web.next_event(*reader, "nodes") != "");
+}
+
+TEST_CASE("events: a slow link gets a large state, whatever happens meanwhile", "[web]") {
+    Fixture web;
+    for (int i = 0; i < 4000; ++i)
+        web.view.put_node(make_node(std::to_string(i), "node" + std::to_string(i)), Clock::now());
+    web.view.touch();
+    const auto slow = web.connect("127.0.0.1", 64 * 1024);
+    slow->send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    slow->pump();
+    // Several events come while the state is on its way.
+    web.until(
+        [&] {
+            web.change_something();
+            return false;
+        },
+        1s);
+    CHECK(web.server->counters().dropped_viewers == 0);
+    CHECK(web.next_event(*slow).size() > 2 * limits::web_viewer_outbox_bytes);
+    CHECK(web.next_event(*slow, "nodes") != "");
+    CHECK(web.server->counters().dropped_viewers == 0);
 }
 
 TEST_CASE("events: only so many may watch", "[web]") {

@@ -69,10 +69,7 @@ class WorkerBench {
         resync_complete = false;
         Welcome welcome;
         welcome.name = "pi";
-        HostPort nowhere;
-        nowhere.host = "127.0.0.1";
-        nowhere.port = 9;
-        role_->on_joined(*link_, nowhere, welcome);
+        role_->on_joined(*link_, bulk_master, welcome);
     }
     void disconnect() {
         if (!link_) return;
@@ -143,6 +140,7 @@ class WorkerBench {
     RunnerFolder& folder;
     SlaveOptions options;
     Holding capacity = {4000, 1 << 30, {}};
+    HostPort bulk_master{"127.0.0.1", 9};  // where files go and come from; nowhere
     std::vector<AttemptState> resync;
     bool resync_complete = false;
     std::map<AttemptKey, AttemptReport> reports;

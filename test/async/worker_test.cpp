@@ -178,6 +178,19 @@ TEST_CASE("tasks whose runner was killed end so, and the next ones get another r
     bench.play(script);
 }
 
+TEST_CASE("what the runner says is in a file beside the slave's log", "[worker]") {
+    RunnerFolder folder;
+    WorkerBench bench(folder);
+    bench.options.runner_log = folder.path / "slave.log.runner";
+    auto script = [&]() -> asio::awaitable<void> {
+        co_await bench.connect_and_adopt();
+        const auto key = bench.order("true");
+        co_await bench.until_reported(key);
+    };
+    bench.play(script);
+    CHECK(folder.text_of("slave.log.runner").find(" attached\n") != std::string::npos);
+}
+
 TEST_CASE("tasks wait for room, and are given back when the master asks", "[worker]") {
     RunnerFolder folder;
     WorkerBench bench(folder);

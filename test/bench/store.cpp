@@ -97,7 +97,7 @@ void measure_load(JobId jobs, Position size) {
     world.reopen();
     std::printf("start with %lld jobs, the first with %lld results: %.3f s\n",
                 static_cast<long long>(jobs),
-                static_cast<long long>(world.contents.jobs[0].ends.size()), seconds_since(start));
+                static_cast<long long>(world.contents.jobs[0].states.size()), seconds_since(start));
     if (size == 1) return;
     auto page = Clock::now();
     Position after = -1;

@@ -119,9 +119,10 @@ asio::awaitable<void> move_file(BulkLink& bulk, BlobStore& store, std::filesyste
                                 std::string blob, std::int64_t mebibytes, bool tell) {
     const auto began = Clock::now();
     auto file = std::make_shared<Descriptor>(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    co_await bulk.put(std::move(file), blob, mebibytes * mebibyte);
+    const Wanted always;
+    co_await bulk.put(std::move(file), blob, mebibytes * mebibyte, always);
     const auto half = Clock::now();
-    co_await bulk.fetch(store, blob);
+    co_await bulk.fetch(store, blob, always);
     const auto end = Clock::now();
     if (!tell) co_return;
     const auto rate = [&](Duration time) {

@@ -3,6 +3,7 @@
 import { Attempts } from "../../web/src/attempts.js";
 import { bytes, commandLine, duration, span, taskCounts } from "../../web/src/format.js";
 import { qrCode } from "../../web/src/qr.js";
+import { clock, events, onEvent, withOlder } from "../../web/src/store.js";
 
 function same(found, wanted) {
   const [a, b] = [JSON.stringify(found), JSON.stringify(wanted)];
@@ -11,6 +12,9 @@ function same(found, wanted) {
 
 const run = (task, started, ended, more = {}) => ({ job: "1", task, attempt: 1, node: "pi1",
   state: ended == null ? "running" : "done", started, ended, ...more });
+
+const state = (more = {}) => ({ clock: 100, verdict: {}, nodes: [], jobs: [], tasks: [],
+  events: [], skipped: 0, ...more });
 
 export const tests = {
   "runs that overlap have rows of their own, and rows are used again"() {
@@ -50,6 +54,45 @@ export const tests = {
     same(attempts.of(() => true).map((one) => one.task), [2, 3]);
     for (let task = 0; task < 40_010; ++task) attempts.put(run(task, 2000, 2001, { job: "2" }));
     same(attempts.all.size, 40_000);
+  },
+
+  "what a state and an event behind it both tell is shown once"() {
+    const tell = (...ids) => ({ clock: 100, events: ids.map((id) => ({ id })) });
+    onEvent("state", state({ events: tell(3, 4).events }));
+    onEvent("events", tell(4, 5));
+    onEvent("events", tell(6));
+    same(events.value.map(({ id }) => id), [3, 4, 5, 6]);
+    // A master that was restored counts anew.
+    onEvent("state", state());
+    onEvent("events", tell(1));
+    same(events.value.map(({ id }) => id), [1]);
+  },
+
+  "older jobs follow the newest without a gap"() {
+    const jobs = (...ids) => ids.map((id) => ({ id: String(id) }));
+    const shown = withOlder(jobs(12, 11, 10), jobs(10, 9, 8));
+    same(shown, jobs(12, 11, 10, 9, 8));
+    // Two new ones have pushed two out of the newest; one that is gone there is gone.
+    same(withOlder(jobs(14, 13, 12), shown), jobs(14, 13, 12, 11, 10, 9, 8));
+    same(withOlder(jobs(14, 12, 10), shown), jobs(14, 12, 10, 9, 8));
+    same(withOlder([], shown), []);
+  },
+
+  "the webserver's clock is followed where the own one runs faster"() {
+    const own = performance.now;
+    let now = 0;
+    try {
+      performance.now = () => now * 1000;
+      onEvent("state", state({ clock: 500 }));
+      // It loses 0.1 ms in each second; every third event is late by 300 ms.
+      for (now = 15; now <= 86_400; now += 15)
+        onEvent("alive", { clock: 500 + now * 0.9999 - (now % 45 === 0 ? 0.3 : 0) });
+      now -= 15;
+      const error = clock() - (500 + now * 0.9999);
+      same(Math.abs(error) < 0.05, true);
+    } finally {
+      performance.now = own;
+    }
   },
 
   "numbers are told in words"() {

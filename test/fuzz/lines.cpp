@@ -34,10 +34,11 @@ void read_results(std::string_view input) {
 void read_ends(std::string_view input) {
     try {
         ResultLineReader reader(1, input);
-        Position position = 0;
-        EndState end{};
-        std::int64_t attempt = 0;
-        while (reader.next_end(position, end, attempt)) expect(attempt >= 0, "a negative attempt");
+        ResultEnd end;
+        while (reader.next_end(end)) {
+            expect(end.attempt >= 0, "a negative attempt");
+            expect(end.round >= 0, "a negative round");
+        }
     } catch (const std::runtime_error& error) {
         expect_one_line(error.what());
     }

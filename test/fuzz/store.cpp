@@ -139,13 +139,9 @@ void restore(StoreContents contents) {
     Keyring keyring;
     for (auto& record : contents.keys) keyring.add(std::move(record));
     for (auto& record : contents.nodes) cluster.restore(std::move(record));
-    for (auto& job : contents.jobs) {
-        std::vector<TaskState> states;
-        for (const auto end : job.ends)
-            states.push_back(end == EndState::none ? TaskState::queued : TaskState::done);
-        jobs.restore(std::move(job.status), std::move(job.spec), std::move(states),
+    for (auto& job : contents.jobs)
+        jobs.restore(std::move(job.status), std::move(job.spec), std::move(job.states),
                      job.highest_attempt);
-    }
     for (const auto& task : contents.tasks) jobs.restore(task);
     cluster.set_listener(&jobs);
     Effects effects;

@@ -87,10 +87,13 @@ bool Audit::cancel_is_kept(JobId job, std::int64_t index) const {
     const auto position = position_of(status, index);
     const auto* record = store_.task(job, position);
     if (status.cancelled || status.ended) return true;
-    // A task that is retried has its old result still, but lives by its record.
     if (record != nullptr) return record->cancelled;
     // Of a failed job that is retried, what had never begun stays cancelled.
-    return status.rest_cancelled || store_.result(job, position) != nullptr;
+    const auto* result = store_.result(job, position);
+    const auto state = result == nullptr
+                           ? state_without_result(status)
+                           : state_after_result(status, *task_state(result->state), result->round);
+    return state != TaskState::queued;
 }
 
 void Audit::master_started() const {

@@ -57,11 +57,10 @@ StoreContents ModelStore::load() const {
         const auto end = now_.results.lower_bound({id + 1, 0});
         for (auto each = now_.results.lower_bound({id, 0}); !job.status.ended && each != end;
              ++each) {
-            job.ends.resize(static_cast<std::size_t>(each->first.second) + 1, EndState::none);
-            const auto state = *task_state(each->second.state);
-            job.ends.back() = state == TaskState::done     ? EndState::done
-                              : state == TaskState::failed ? EndState::failed
-                                                           : EndState::cancelled;
+            job.states.resize(static_cast<std::size_t>(each->first.second),
+                              state_without_result(job.status));
+            job.states.push_back(state_after_result(job.status, *task_state(each->second.state),
+                                                    each->second.round));
             job.highest_attempt = std::max(job.highest_attempt, each->second.attempt);
         }
         contents.jobs.push_back(std::move(job));
@@ -98,7 +97,9 @@ std::vector<TaskState> ModelStore::states(JobId id) const {
     const auto* entry = job(id);
     for (Position position = 0; entry != nullptr && position < entry->status.size; ++position) {
         const auto* ended = result(id, position);
-        states.push_back(ended == nullptr ? TaskState::cancelled : *task_state(ended->state));
+        const auto state = ended == nullptr ? TaskState::cancelled : *task_state(ended->state);
+        const bool taken_up = ended != nullptr && !stands(entry->status, state, ended->round);
+        states.push_back(taken_up ? TaskState::cancelled : state);
     }
     return states;
 }

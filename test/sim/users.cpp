@@ -166,9 +166,11 @@ void Users::retry(JobId id, bool cancelled_too) {
         stage_.trace.line("user", "retries job ", id);
         ++retries_;
         stage_.audit.taken_up_again(id);
-        for (const auto& effect : effects)
-            if (const auto* task = std::get_if<SaveTask>(&effect))
-                stage_.store.may_end_again({id, task->record.position});
+        for (Position position = 0; position < job->status.size; ++position) {
+            const auto* result = stage_.store.result(id, position);
+            if (result != nullptr && is_taken_up(*task_state(result->state), cancelled_too))
+                stage_.store.may_end_again({id, position});
+        }
         return true;
     };
     master_.change(change, [](bool) {});

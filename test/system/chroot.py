@@ -49,7 +49,9 @@ class Chroot:
 
     def start_master(self) -> None:
         self.start("rpicluster-master", "--bind", "127.0.0.1", "--port", self.port)
-        wait_for(lambda: is_listening(self.port), 10, "the master listens")
+        # It listens before the commands of its machine find it.
+        address = self.root / "var/lib/rpicluster/master/address"
+        wait_for(lambda: is_listening(self.port) and address.exists(), 10, "the master listens")
 
     def install(self, *packages: pathlib.Path) -> None:
         for path in packages:

@@ -230,6 +230,22 @@ class Files(ApiTest):
                      if incoming.is_dir() else False, 10, "a part of it has arrived")
         self.assertEqual(self.put(content)[1].status, 201)
 
+    def test_a_file_that_the_master_has_is_taken_again_from_a_slow_browser(self):
+        content = hashlib.sha256(b"known").digest() * 10_000
+        name = self.put(content)[0]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as peer:
+            peer.sendall(f"PUT /api/v1/files/{name} HTTP/1.1\r\nHost: localhost\r\n"
+                         f"Authorization: Bearer {self.tokens['submit']}\r\n"
+                         f"Content-Length: {len(content)}\r\n\r\n".encode())
+            # It sends for longer than the server waits for the end of what it has refused.
+            for start in range(0, len(content), 20_000):
+                time.sleep(0.15)
+                peer.sendall(content[start:start + 20_000])
+            self.assertEqual(peer.recv(4096).split()[1], b"200")
+            # The same connection goes on.
+            peer.sendall(b"GET /api/v1/whoami HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertEqual(peer.recv(4096).split()[1], b"200")
+
     def test_a_list_of_files_that_is_too_long(self):
         deep = self.cluster.folder / "deep"
         folder = deep.joinpath(*[letter * 200 for letter in "abcd"])
@@ -364,6 +380,17 @@ class Streams(ApiTest):
         for nonsense in ("1-3", "9-99999", "x", "-1--1"):
             again = self.stream(path, Last_Event_ID=nonsense)
             wait_for(lambda: again.ended, 10, "it ends")
+
+    def test_a_log_for_http_1_0_ends_with_the_connection(self):
+        """Such as nginx and old programs speak: without a length only the end can tell the end."""
+        job = self.submit(command=["echo", "hello"])
+        self.ended(job)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as peer:
+            peer.sendall(f"GET /api/v1/jobs/{job}/tasks/0/log HTTP/1.0\r\nHost: localhost\r\n"
+                         "Connection: keep-alive\r\n\r\n".encode())
+            head, _, body = b"".join(iter(lambda: peer.recv(4096), b"")).partition(b"\r\n\r\n")
+        self.assertIn(b"\r\nConnection: close", head)
+        self.assertEqual(body, b"hello\n")
 
     @time_limit(120)
     def test_who_does_not_read_is_dropped(self):

@@ -72,7 +72,7 @@ MEMBERS = {
                   ({"tasks": "1-"}, 400, "1,3,5-8"), ({"tasks": "1," * 40_000}, 413, "64K")],
     "retryJob": [],
     "setPriority": [({"priority": value}, 400, "priority")
-                    for value in (1_000_001, -1_000_001, 1.5, 1e300)],
+                    for value in (1_000_001, -1_000_001, -2 ** 63, 1.5, 1e300)],
     "submitJob": [({"command": ["true"], **members}, status, word)
                   for members, status, word in [
                       ({"command": []}, 400, "list of words"),

@@ -224,6 +224,22 @@ class WithCluster(SystemTest):
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
         self.assertIn(str(key), result.stdout + result.stderr)
 
+    def test_doctor_leaves_files_of_tasks_alone(self):
+        for place in ("tasks/x", "slave-worker/x", "slave-worker/runner/x"):
+            folder = self.cluster.master_state / place
+            folder.mkdir(parents=True)
+            for name in ("y.key", "login", "store.db"):
+                (folder / name).touch()
+                (folder / name).chmod(0o644)
+        result = self.cluster.cli("doctor")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        key = self.cluster.master_state / "slave-worker" / "node.key"
+        key.touch()
+        key.chmod(0o640)
+        result = self.cluster.cli("doctor")
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertIn(str(key), result.stdout + result.stderr)
+
     def test_doctor_names_a_lost_node(self):
         self.slave.kill()
         self.cluster.wait_state("pi1", "lost", 25)

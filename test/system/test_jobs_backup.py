@@ -32,6 +32,15 @@ class Backup(SystemTest):
             self.assertIn("SHA256SUMS", archive.getnames()[-1])
 
     @time_limit(90)
+    def test_one_after_a_restart_does_not_hold_the_one_before(self):
+        job = self.cluster.submit("--out", "f", "--", "sh", "-c", "head -c 3000000 /dev/zero > f")
+        self.cluster.wait_job(job, "done")
+        before = self.backup().stat().st_size
+        self.cluster.master.stop()
+        self.cluster.restart_master()
+        self.assertLess(self.backup().stat().st_size, before * 1.5)
+
+    @time_limit(90)
     def test_everything_is_there_again(self):
         (self.cluster.folder / "file").write_text("from a file\n")
         large = self.cluster.submit("--", "sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x")

@@ -3,6 +3,7 @@ own, where the program under test runs: that needs root."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pathlib
 import subprocess
@@ -165,3 +166,31 @@ class FullDisk(FaultTest):
         task = self.the_task(job)
         self.assertEqual((task["exit_code"], task["attempt"]), (3, 1), task)
         self.check_works()
+
+    def test_cached_inputs_make_room_for_others(self):
+        """What no task needs any more does not keep a full disk from taking what one needs."""
+        self.cluster.start_master()
+        # Of this size a tenth may be cached: one of the two files.
+        disk = self.small_disk(self.cluster.slave_state("pi1"), 160 * MEBIBYTE)
+        self.start_worker_on(disk, "pi1")
+        self.cluster.wait_online("pi1")
+        files = []
+        for fill in "ab":
+            files.append(self.cluster.folder / fill)
+            files[-1].write_text(fill * 12 * MEBIBYTE)
+
+        def run_with(file: pathlib.Path) -> None:
+            job = self.submit("--in", file, command=["test", "-s", file.name])
+            self.assertEqual(self.wait_ended(job)[0]["state"], "done", self.the_task(job))
+            self.assertEqual(self.the_task(job)["attempt"], 1)
+            wait_for(lambda: not any(disk.path.rglob(file.name)), 10, "the task's copy is gone")
+
+        def is_cached(file: pathlib.Path) -> bool:
+            blob = hashlib.sha256(file.read_bytes()).hexdigest()
+            return any(disk.path.rglob(f"cache/{blob[:2]}/{blob[2:]}"))
+
+        run_with(files[0])
+        self.assertTrue(is_cached(files[0]))
+        disk.leave_free((NEEDED + 4) * MEBIBYTE)
+        run_with(files[1])
+        self.assertEqual([is_cached(file) for file in files], [False, True])

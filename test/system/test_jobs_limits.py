@@ -71,6 +71,12 @@ class TooMuch(SystemTest):
         result = self.cluster.cli("run", "--", "echo", *words)
         self.assertEqual((result.returncode, result.stdout), (0, " ".join(words) + "\n"))
 
+    def test_the_longest_command_can_be_looked_at(self):
+        words = ["w" * 100] * 380
+        result = self.cluster.cli("run", "--", "echo", *words)
+        self.assertEqual((result.returncode, result.stdout), (0, " ".join(words) + "\n"))
+        self.assertEqual(self.cluster.job("last")["command"], ["echo", *words])
+
     def test_command_that_grows_beyond_what_the_kernel_takes(self):
         item = "i" * 8_000
         result = self.cluster.cli("map", "--", "echo", *["{}"] * 135, ":::", item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import pty
 import re
 import select
@@ -143,6 +144,21 @@ class Looking(SystemTest):
         go.touch()
         out, _ = process.communicate(timeout=20)
         self.assertEqual((process.returncode, out), (0, b"last\n"))
+
+    def test_logs_follow_some_tasks(self):
+        """Until these have ended, whatever the others do."""
+        go = self.cluster.folder / "go"
+        job = self.cluster.submit("--array", "1-5", "--cpus", "0.1", "--", "sh", "-c",
+                                  f"echo $RPIC_TASK; while [ ! -e {go}-$RPIC_TASK ]; do "
+                                  "sleep 0.1; done; echo end $RPIC_TASK")
+        process = self.cluster.started_cli("logs", "-f", f"{job}.1-2")
+        for task in (4, 1, 2):
+            pathlib.Path(f"{go}-{task}").touch()
+            wait_for(lambda: self.cluster.task(job, task)["state"] == "done", 20, "it has ended")
+        out, _ = process.communicate(timeout=20)
+        self.assertEqual((process.returncode, out), (0, b"1\nend 1\n2\nend 2\n"))
+        self.assertEqual(self.cluster.job(job)["state"], "running")
+        self.cluster.cli_ok("cancel", job)
 
     def test_events(self):
         job = self.cluster.submit("--", "false")
@@ -301,6 +317,43 @@ class Changing(SystemTest):
         self.assertEqual(self.cluster.cli("retry", job, "--failed").returncode, 1)
         self.cluster.cli_ok("retry", job, "--cancelled")
         self.assertEqual(self.cluster.wait_job(job, "done")["tasks"]["done"], 3)
+
+    def test_retry_of_failed_ones_leaves_the_others_cancelled(self):
+        flag = self.cluster.folder / "flag"
+        job = self.cluster.submit("--array", "1-9%1", "--max-fails", "0", "--", "test", "-e", flag)
+        self.cluster.wait_job(job, "failed")
+        flag.touch()
+        self.cluster.cli_ok("retry", job, "--failed")
+        self.cluster.wait_job(job, "done")
+        states = [task["state"] for task in self.cluster.tasks(job).values()]
+        self.assertEqual(states, ["done"] + ["cancelled"] * 8)
+
+    def test_what_is_retried_and_cancelled_before_it_ran_is_as_if_it_had_never_run(self):
+        job = self.cluster.submit("--array", "1-3", "--", "sh", "-c",
+                                  "echo bad; test $RPIC_TASK = 2")
+        self.cluster.wait_job(job, "failed")
+
+        def states():
+            return [self.cluster.task(job, index)["state"] for index in (1, 2, 3)]
+
+        self.cluster.cli_ok("drain", "pi1")
+        self.cluster.cli_ok("retry", job, "--failed")
+        self.assertEqual(states(), ["queued", "done", "queued"])
+        self.cluster.master.kill()
+        self.cluster.restart_master()
+        self.cluster.wait_online("pi1")
+        self.assertEqual(states(), ["queued", "done", "queued"])
+        self.assertEqual(self.cluster.job(job)["tasks"]["queued"], 2)
+        self.cluster.cli_ok("cancel", job)
+        told = self.cluster.wait_job(job, "cancelled")["tasks"]
+        self.assertEqual((told["done"], told["failed"], told["cancelled"]), (1, 0, 2))
+        self.assertEqual(states(), ["cancelled", "done", "cancelled"])
+        self.assertEqual(self.cluster.cli_ok("logs", f"{job}.1"), "")
+        self.assertEqual(self.cluster.cli("retry", job, "--failed").returncode, 1)
+        self.cluster.cli_ok("undrain", "pi1")
+        self.cluster.cli_ok("retry", job, "--cancelled")
+        self.assertEqual(self.cluster.wait_job(job, "failed")["tasks"]["failed"], 2)
+        self.assertIn("bad", self.cluster.cli_ok("logs", f"{job}.1"))
 
     def test_retry_while_it_is_being_cancelled(self):
         job = self.cluster.submit("--array", "1-3", "--", "sh", "-c",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
 import pathlib
+import pty
 import re
+import signal
 import stat
+import subprocess
+import termios
 import unittest
 
 from cluster import SystemTest, free_port, holds_for, time_limit, wait_for
@@ -283,6 +288,24 @@ class Tokens(SystemTest):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertTrue(files_below(self.cluster.folder / ".local" / "state" / "rpicluster"))
         self.assertEqual(self.cluster.run("rpicluster", "nodes").returncode, 0)
+
+    def test_ctrl_c_at_the_token_leaves_the_terminal_as_it_was(self):
+        controller, terminal = pty.openpty()
+        self.addCleanup(os.close, controller)
+        self.addCleanup(os.close, terminal)
+        before = termios.tcgetattr(terminal)
+        command = [str(self.cluster.bin / "rpicluster"), "login", "127.0.0.1"]
+        # The terminal is its own, so that Ctrl-C there reaches it.
+        with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal,
+                              env=self.cluster.environment(), start_new_session=True,
+                              preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) as process:
+            shown = b""
+            while b"Token: " not in shown:
+                shown += os.read(controller, 4096)
+            self.assertFalse(termios.tcgetattr(terminal)[3] & termios.ECHO)
+            os.write(controller, b"\x03")
+            self.assertEqual(process.wait(10), -signal.SIGINT)
+        self.assertEqual(termios.tcgetattr(terminal), before)
 
     def test_login_with_a_wrong_token_stores_nothing(self):
         user = self.cluster.folder / "user-state"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
+import io
 import os
 import pathlib
 import socket
@@ -284,6 +286,58 @@ class Checks(unittest.TestCase):
                     files.bring_home(api, [entry], pathlib.Path(home))
                 self.assertEqual(os.listdir(home), [])
             thread.join()
+
+    def test_errors_of_this_machine_are_not_those_of_the_connection(self):
+        """A full disk at home, a file that cannot be read: asking again would not help."""
+        class Broken(io.BytesIO):
+            def write(self, _):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            def read(self, _):
+                raise OSError(errno.EIO, "Input/output error")
+
+        asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.command)
+                self.send_response(200)
+                self.send_header("Content-Length", "4")
+                self.end_headers()
+                self.wfile.write(b"file")
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            server.handle_error = lambda *_: None
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            self.addCleanup(thread.join)
+            self.addCleanup(server.shutdown)
+            api = web.Web(f"http://127.0.0.1:{server.server_port}", "")
+            for words, act in (("write.*No space left", lambda: api.download("/x", Broken())),
+                               ("read.*Input/output", lambda: api.upload("x", 4, Broken()))):
+                with self.assertRaisesRegex(rpicluster.ClusterError, words) as caught:
+                    act()
+                self.assertEqual(caught.exception.code, 1)
+            server.shutdown()
+        self.assertEqual(asked, ["GET"])
+
+    def test_names_of_what_travels(self):
+        with tempfile.TemporaryDirectory() as place:
+            folder = pathlib.Path(place, "project")
+            folder.mkdir()
+            (folder / "real.json").write_text("{}", encoding="utf-8")
+            (folder / "config.json").symlink_to("real.json")
+            for path, name in (("real.json", "real.json"), ("config.json", "config.json"),
+                               (folder / "config.json", "config.json"),
+                               ("../project/config.json", "config.json"),
+                               ("../project/..", f"{pathlib.Path(place).name}/project/real.json")):
+                found = [file.path for file in files.scan_files([path], folder)]
+                self.assertIn(name, found, path)
+            with self.assertRaisesRegex(rpicluster.ClusterError, "no name of its own"):
+                files.scan_files(["/"], None)
 
     def test_a_file_is_named_by_what_is_in_it(self):
         self.assertEqual(files.scan_text(b"abc").name, hashlib.sha256(b"abc").hexdigest())

@@ -170,6 +170,10 @@ class Programs(PythonTest):
         again = self.cluster.folder / "again"
         self.assertEqual(cluster.fetch(done.job["id"], again, by_task=True), 2)
         self.assertEqual((again / "2" / "made-2").read_text(), "ABC\n")
+        # A path from elsewhere lands under its own last name, also where it is a link.
+        (self.cluster.folder / "config.json").symlink_to("in.txt")
+        done = cluster.run("cat config.json", files=[self.cluster.folder / "config.json"])
+        self.assertEqual(done.stdout, "abc\n")
         with self.assertRaises(rpicluster.ClusterError) as caught:
             cluster.fetch("4711")
         self.assertEqual(caught.exception.code, 3)

@@ -26,7 +26,10 @@ class Systemd(PackageTest):
         self.system = Booted(self.cluster.folder)
         self.addCleanup(self.system.close)
         self.system.boot()
-        made = self.packages()
+        self.made = self.packages()
+        self.install(self.made)
+
+    def install(self, made: dict) -> None:
         self.system.install(made["rpicluster-slave"], made["rpicluster"])
 
     def is_active(self, unit: str) -> bool:
@@ -45,8 +48,11 @@ class Systemd(PackageTest):
         self.system.run("sh", "-c", f"kill -{signal} {pid}")  # the shell's: there is no other
         return pid
 
+    def nodes(self) -> list:
+        return json.loads(self.system.run("rpicluster", "-o", "json", "nodes"))["nodes"]
+
     def node(self) -> dict:
-        nodes = json.loads(self.system.run("rpicluster", "-o", "json", "nodes"))["nodes"]
+        nodes = self.nodes()
         return nodes[0] if nodes else {"state": "missing"}
 
     def wait_online(self) -> None:
@@ -121,8 +127,7 @@ class Systemd(PackageTest):
         self.start_master()
         job = self.start_task()
         before = {unit: self.main_pid(unit) for unit in ("master", "slave", "runner")}
-        newer = self.packages("9.9.9")
-        system.install(newer["rpicluster-slave"], newer["rpicluster"])
+        self.install(self.packages("9.9.9"))
         for unit in ("master", "slave"):
             self.wait_another(unit, before[unit])
         self.assertEqual(self.main_pid("runner"), before["runner"])
@@ -136,3 +141,32 @@ class Systemd(PackageTest):
         self.assertFalse((system.root / "var/lib/rpicluster").exists())
         self.assertFalse((system.root / "etc/rpicluster").exists())
         self.assertEqual(system.systemctl("list-unit-files", "--no-legend", "rpicluster-*"), "")
+
+    @time_limit(600)
+    def test_what_packages_start(self):
+        """An installation after a removal: what is enabled. An upgrade: nothing that was stopped."""
+        system = self.system
+        units = ("master", "slave", "webserver")
+        system.run("systemctl", "enable", "--now", "rpicluster-master", "rpicluster-webserver")
+        system.run("dpkg", "-r", "rpicluster", "rpicluster-slave")
+        self.assertEqual(system.processes("rpicluster-"), [])
+        self.install(self.made)
+        for unit in units:
+            self.assertTrue(self.is_active(unit), unit)
+        wait_for(lambda: sorted(node["role"] for node in self.nodes() if node["state"] == "online")
+                 == ["webserver", "worker"], 30, "both nodes are online")
+
+        before = self.main_pid("master")
+        system.run("systemctl", "stop", "rpicluster-slave", "rpicluster-webserver")
+        self.install(self.packages("9.9.9"))
+        self.wait_another("master", before)
+        self.assertEqual([unit for unit in units if self.is_active(unit)], ["master"])
+
+        system.run("systemctl", "disable", "rpicluster-slave")
+        system.run("dpkg", "-r", "rpicluster", "rpicluster-slave")
+        self.install(self.made)
+        self.assertEqual([unit for unit in units if self.is_active(unit)], ["master", "webserver"])
+
+        system.run("dpkg", "-P", "rpicluster", "rpicluster-slave")
+        wants = system.root / "etc/systemd/system/multi-user.target.wants"
+        self.assertEqual([path.name for path in wants.glob("rpicluster-*")], [])

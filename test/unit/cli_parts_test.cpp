@@ -159,6 +159,7 @@ TEST_CASE("finished tasks are found once each, without asking for all", "[cli]")
     CHECK_FALSE(finished.next_request());
     CHECK(finished.all_ended_before(0));
     CHECK_FALSE(finished.all_ended_before(1));
+    CHECK_FALSE(finished.all_ended());
 
     found.clear();
     finished.begin_look();
@@ -179,6 +180,37 @@ TEST_CASE("finished tasks are found once each, without asking for all", "[cli]")
     CHECK(indices(found) == std::vector<std::int64_t>{0, 4, 5});
     CHECK(finished.all_ended_before(2));
     CHECK_FALSE(finished.all_ended_before(4));
+}
+
+TEST_CASE("of chosen tasks those that have ended are found, and when all have", "[cli]") {
+    FinishedTasks finished("7", "2-4");
+    std::vector<TaskView> found;
+    finished.begin_look();
+    CHECK_FALSE(finished.all_ended());
+    auto request = finished.next_request();
+    REQUIRE(request);
+    CHECK(request->tasks == "2-4");
+    finished.take({task(2, "running"), task(3, "done"), task(4, "queued")}, std::nullopt, found);
+    CHECK_FALSE(finished.next_request());
+    CHECK_FALSE(finished.all_ended());
+
+    finished.begin_look();
+    CHECK(finished.next_request()->tasks == "2");
+    finished.take({task(2, "done")}, std::nullopt, found);
+    request = finished.next_request();
+    REQUIRE(request);
+    CHECK(request->tasks == "2-4");
+    CHECK(request->after == 3);
+    finished.take({task(4, "running")}, std::nullopt, found);
+    CHECK_FALSE(finished.next_request());
+    CHECK_FALSE(finished.all_ended());
+
+    finished.begin_look();
+    REQUIRE(finished.next_request());
+    finished.take({task(4, "failed")}, std::nullopt, found);
+    CHECK_FALSE(finished.next_request());
+    CHECK(finished.all_ended());
+    CHECK(indices(found) == std::vector<std::int64_t>{3, 2, 4});
 }
 
 TEST_CASE("equal outputs of nodes are folded", "[cli]") {

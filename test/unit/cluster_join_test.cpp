@@ -409,6 +409,38 @@ TEST_CASE("a copied card is told to people, with the name of the original") {
     CHECK(world.rejoin("id1", 4, hello_of("pi", "board 1")) == "id1 pi");
 }
 
+TEST_CASE("a copied card that cannot be written makes one node, however often it comes") {
+    auto world = with_one_node();
+    for (SessionId session = 2; session < 102; ++session) {
+        CHECK(world.rejoin("id1", session, hello_of("pi", "board 2")).ends_with(" pi-2 +key"));
+        world.disconnected(session);
+    }
+    CHECK(world.cluster.nodes().size() == 2);
+}
+
+TEST_CASE("the key of one node makes no crowd of nodes") {
+    auto world = with_one_node();
+    SessionId session = 1;
+    for (std::int64_t copy = 0; copy < limits::copies_of_node; ++copy) {
+        ++session;
+        world.rejoin("id1", session, hello_of("pi", "board " + std::to_string(session)));
+    }
+    CHECK(world.cluster.nodes().size() == 1 + static_cast<std::size_t>(limits::copies_of_node));
+    CHECK(world.rejoin("id1", ++session, hello_of("pi", "another board")) ==
+          "full: 16 machines use the key of node pi already: start this one with --rejoin");
+    CHECK(world.effects().empty());
+    CHECK(world.rejoin("id1", ++session, hello_of("pi", "board 1")) == "id1 pi");
+}
+
+TEST_CASE("labels that are too long to be shown are refused") {
+    auto world = with_one_node();
+    Effects effects;
+    CHECK_FALSE(world.cluster.set_labels("id1", {{"a", std::string(300, 'x')}}, effects));
+    CHECK_FALSE(world.cluster.set_labels("id1", {{"a", "\x1b[2J"}}, effects));
+    CHECK(effects.empty());
+    CHECK(world.cluster.set_labels("id1", {{"a", std::string(256, 'x')}}, effects));
+}
+
 TEST_CASE("a node that wishes for another name gets it") {
     auto world = with_one_node();
     CHECK(world.rejoin("id1", 2, hello_of("attic", "board 1")) == "id1 attic");

@@ -130,3 +130,21 @@ TEST_CASE("masters that were named, and the one beside the slave") {
     card.options.masters = {{"a", 1}, {"b", 2}};
     CHECK(named_masters(card.options).size() == 2);
 }
+
+TEST_CASE("a network adapter that comes or goes makes no other machine of a running slave") {
+    const Card card;
+    const TemporaryFolder root;
+    const auto plug_in = [&](const std::string& name, const std::string& address) {
+        const auto adapter = root.path() / "sys/class/net" / name;
+        write_text(adapter / "addr_assign_type", "0\n");
+        write_text(adapter / "type", "1\n");
+        write_text(adapter / "address", address + "\n");
+    };
+    const Machine machine(root.path());
+    plug_in("eth0", "dc:a6:32:01:02:03");
+    Identity identity(card.options);
+    CHECK(identity.fingerprint(machine) == "mac:dc:a6:32:01:02:03");
+    plug_in("eth1", "00:e0:4c:01:02:03");
+    CHECK(identity.fingerprint(machine) == "mac:dc:a6:32:01:02:03");
+    CHECK(Identity(card.options).fingerprint(machine) == "mac:00:e0:4c:01:02:03");
+}

@@ -86,8 +86,7 @@ TEST_CASE("What was cancelled stays so after a retry of what has failed, and a r
           1);
     const auto& saved = std::get<SaveJobStatus>(effects.front()).status;
     JobsWorld later;
-    restore(later, saved, spec, {TaskState::failed}, 1);
-    later.jobs.restore(std::get<SaveTask>(effects.back()).record);
+    restore(later, saved, spec, {state_after_result(saved, TaskState::failed, 0)}, 1);
     later.jobs.restored(later.now, effects);
     CHECK(later.jobs.find(1)->count(TaskState::cancelled) == 4);
     later.worker("a", 1, 4);
@@ -264,7 +263,7 @@ TEST_CASE("What has not begun waits again for a job that is retried", "[jobs]") 
     CHECK(world.jobs.find(2)->waits_for == 0);
 }
 
-TEST_CASE("A task that was taken up again and then cancelled has that as its newest result",
+TEST_CASE("The earlier result of a task that was taken up again and then cancelled does not stand",
           "[jobs]") {
     JobsWorld world;
     world.worker("a", 1);
@@ -274,7 +273,38 @@ TEST_CASE("A task that was taken up again and then cancelled has that as its new
     Effects effects;
     REQUIRE(world.jobs.retry(world.now, *world.jobs.find(1), {}, false, effects) == 1);
     world.cancel(1);
-    CHECK(world.effects() == Lines{"job 1 cancelled", "drop task 1.0", "result 1.0 cancelled #1",
-                                   "(job_cancelled)", "job 1 ended cancelled", "ended 1",
-                                   "(job_ended)"});
+    CHECK(world.effects() == Lines{"job 1 cancelled", "(job_cancelled)", "job 1 ended cancelled",
+                                   "ended 1", "(job_ended)"});
+    auto& job = *world.jobs.find(1);
+    CHECK(job.status.failed == 0);
+    CHECK_FALSE(stands(job.status, TaskState::failed, 0));
+    SECTION("so a retry of what has failed leaves it") {
+        CHECK(world.jobs.retry(world.now, job, {}, false, effects) == 0);
+    }
+    SECTION("also after a restart amid the retry of another one") {
+        const std::vector<TaskState> states = {TaskState::cancelled, TaskState::failed};
+        REQUIRE(world.jobs.retry(world.now, job, states, false, effects) == 1);
+        CHECK(job.state(0) == TaskState::cancelled);
+        CHECK(state_after_result(job.status, TaskState::failed, 0) == TaskState::cancelled);
+        CHECK(job.state(1) == TaskState::queued);
+        CHECK(state_after_result(job.status, TaskState::failed, 1) == TaskState::queued);
+        CHECK(state_after_result(job.status, TaskState::failed, 2) == TaskState::failed);
+    }
+}
+
+TEST_CASE("What runs while its job is retried is not taken up by that", "[jobs]") {
+    JobsWorld world;
+    world.worker("a", 1, 2);
+    world.submit(world.spec("1-2"));
+    world.place();
+    world.ended(1, {1, 1, 1}, 1);
+    Effects effects;
+    auto& job = *world.jobs.find(1);
+    REQUIRE(world.jobs.retry(world.now, job, {}, false, effects) == 1);
+    world.ended(1, {1, 2, 1}, 1);
+    const auto& result = std::get<SaveResult>(world.raw_effects().at(1)).result;
+    REQUIRE(result.state == "failed");
+    CHECK(stands(job.status, TaskState::failed, result.round));
+    CHECK(job.count(TaskState::failed) == 1);
+    CHECK(job.count(TaskState::queued) == 1);
 }

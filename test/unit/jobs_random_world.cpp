@@ -205,11 +205,13 @@ void RandomWorld::retry() {
     if (job->ended()) states = stored_states(job->status, nullptr);
     Effects effects;
     const bool was_cancelling = job->status.cancelled && !job->ended();
-    const auto count = jobs_->retry(moment(), *job, states, chance(50), effects);
+    const bool cancelled_too = chance(50);
+    const auto count = jobs_->retry(moment(), *job, states, cancelled_too, effects);
     must(!was_cancelling || count == 0, "a task of a job that is being cancelled is retried");
-    for (const auto& effect : effects)
-        if (const auto* task = std::get_if<SaveTask>(&effect))
-            may_end_again_.insert({task->record.job, task->record.position});
+    for (const auto& [task, result] : results_)
+        if (count > 0 && task.first == job->status.id &&
+            is_taken_up(*task_state(result.state), cancelled_too))
+            may_end_again_.insert(task);
     apply(std::move(effects));
 }
 
@@ -384,16 +386,20 @@ void RandomWorld::restart(bool new_epoch) {
     compare(*before);
 }
 
-/// As the store knows them.
+/// As the store knows them; those of an ended job as its desk reads them for a retry.
 std::vector<TaskState> RandomWorld::stored_states(const JobStatus& status,
                                                   std::int64_t* highest) const {
     std::vector<TaskState> states;
     for (Position position = 0; position < status.size; ++position) {
         const auto found = results_.find({status.id, position});
         if (found == results_.end()) continue;
+        const auto& result = found->second;
+        const auto state = *task_state(result.state);
+        const bool left = status.ended && !stands(status, state, result.round);
         states.resize(static_cast<std::size_t>(position),
-                      status.ended ? TaskState::cancelled : TaskState::queued);
-        states.push_back(*task_state(found->second.state));
+                      status.ended ? TaskState::cancelled : state_without_result(status));
+        states.push_back(left ? TaskState::cancelled
+                              : state_after_result(status, state, result.round));
         if (highest != nullptr) *highest = std::max(*highest, found->second.attempt);
     }
     return states;
@@ -435,12 +441,20 @@ void RandomWorld::look(const Job& job) const {
     must(!job.all_ended(), name + " is over and has not ended");
     std::int64_t live = 0;
     std::int64_t counted = 0;
+    std::int64_t waiting = 0;
+    std::set<std::string> nodes;
     for (Position position = 0; position < job.status.size; ++position) look(job, position);
     for (const auto& [position, task] : job.active) {
-        for (const auto& attempt : task.live) live += !attempt.detached || job.stops;
+        waiting += task.waits_on_node();
+        for (const auto& attempt : task.live) {
+            live += !attempt.detached || job.stops;
+            if (!attempt.detached && !attempt.ahead) nodes.insert(attempt.node);
+        }
         must(task.live.size() <= limits::live_attempts, name + " has too many live attempts");
     }
     must(live == job.live_attempts(), name + " counts its live attempts wrongly");
+    must(waiting == job.waiting_on_nodes(), name + " counts wrongly what waits on nodes");
+    must(static_cast<std::int64_t>(nodes.size()) == job.nodes(), name + " counts nodes wrongly");
     for (const auto state : {TaskState::queued, TaskState::running, TaskState::done,
                              TaskState::failed, TaskState::cancelled})
         counted += job.count(state);
@@ -479,8 +493,10 @@ void RandomWorld::look(const Job& job, Position position) const {
     } else {
         must(!active, name + " has ended and is active");
         const auto result = results_.find({job.status.id, position});
-        must(result != results_.end() ? result->second.state == state_name(state)
-                                      : state == TaskState::cancelled,
+        const bool has =
+            result != results_.end() &&
+            stands(job.status, *task_state(result->second.state), result->second.round);
+        must(has ? result->second.state == state_name(state) : state == TaskState::cancelled,
              name + " has ended without its result");
     }
 }

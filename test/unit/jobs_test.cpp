@@ -1,9 +1,21 @@
 #include <cmath>
+#include <ctime>
 
 #include "test/unit/jobs_world.hpp"
 
 using namespace rpic;
 using namespace rpic::test;
+
+namespace {
+
+/// What a viewer who watches the job for some minutes costs.
+double seconds_of_views(const JobsWorld& world, JobId id) {
+    const auto start = std::clock();
+    for (int i = 0; i < 1000; ++i) CHECK(world.jobs.view(*world.jobs.find(id)).nodes == 0);
+    return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+}  // namespace
 
 TEST_CASE("A job runs once, and its result is recorded before it is acknowledged", "[jobs]") {
     JobsWorld world;
@@ -408,6 +420,56 @@ TEST_CASE("Arrays of a million tasks cost bytes", "[jobs]") {
     CHECK(world.jobs.find(1)->active.size() == 4);
     CHECK(world.jobs.find(1)->count(TaskState::queued) == 999'996);
     CHECK(world.submit(world.spec("1-1000001")) == 0);
+}
+
+TEST_CASE("A retry of a million tasks is one record and costs bytes", "[jobs]") {
+    constexpr std::int64_t size = 1'000'000;
+    const bool cancelled = GENERATE(true, false);
+    JobsWorld world;
+    auto spec = world.spec("1-" + std::to_string(size));
+    world.submit(spec);
+    world.cancel(1);
+    REQUIRE(world.state(1) == "cancelled");
+    // All but the last one have failed, or none was ever begun.
+    std::vector<TaskState> states;
+    if (!cancelled) {
+        states.assign(size, TaskState::failed);
+        states.back() = TaskState::done;
+    }
+    Effects effects;
+    auto& job = *world.jobs.find(1);
+    const auto count = world.jobs.retry(world.now, job, states, cancelled, effects);
+    CHECK(count == (cancelled ? size : size - 1));
+    REQUIRE(effects.size() == 1);
+    const auto saved = std::get<SaveJobStatus>(effects.front()).status;
+    CHECK(state_after_result(saved, TaskState::failed, 0) == TaskState::queued);
+    CHECK(job.active.empty());
+    CHECK(job.count(TaskState::queued) == count);
+    CHECK(job.frontier() == (cancelled ? 0 : size));
+    CHECK(job.next_waiting() == 0);
+    CHECK(seconds_of_views(world, 1) < 1);
+
+    world.worker("a", 1, 1);
+    world.place();
+    CHECK(world.effects() ==
+          Lines{"task 1.0 [1@a]", "start 1.1#1 on 1", "task 1.1 [1@a]", "start 1.2#1 on 1 ahead"});
+    world.cancel(1);
+    CHECK(world.effects().size() < 10);
+    CHECK(job.count(TaskState::cancelled) == count - 2);
+}
+
+TEST_CASE("What is told of a job costs the same, however many of its tasks have begun", "[jobs]") {
+    JobsWorld world;
+    constexpr std::int64_t size = 300'000;
+    JobStatus status;
+    status.id = 1;
+    status.size = size;
+    world.jobs.restore(status, std::make_shared<const JobSpec>(world.spec("1-300000")), {});
+    TaskRecord failed_once;
+    failed_once.job = failed_once.last_attempt = failed_once.failures = 1;
+    for (; failed_once.position < size; ++failed_once.position) world.jobs.restore(failed_once);
+    REQUIRE(world.jobs.find(1)->active.size() == size);
+    CHECK(seconds_of_views(world, 1) < 1);
 }
 
 TEST_CASE("Bad requests are refused with a reason", "[jobs]") {

@@ -28,6 +28,7 @@ void check_equal(const TaskResult& left, const TaskResult& right) {
     CHECK(left.state == right.state);
     CHECK(left.node == right.node);
     CHECK(left.attempt == right.attempt);
+    CHECK(left.round == right.round);
     CHECK(left.exit_code == right.exit_code);
     CHECK(left.signal == right.signal);
     CHECK(left.reason == right.reason);
@@ -73,6 +74,12 @@ void make_results(std::vector<TaskResult>& results, std::vector<OutputPlace>& pl
     signalled.signal = 15;
     results.push_back(signalled);
     places.emplace_back();
+    signalled.round = 12;
+    results.push_back(signalled);
+    places.emplace_back();
+    signalled.exit_code = 137;
+    results.push_back(signalled);
+    places.emplace_back();
 
     TaskResult never_ran;
     never_ran.job = 7;
@@ -115,14 +122,12 @@ TEST_CASE("results come back from their lines") {
 
     ResultLineReader quick(7, lines);
     for (const auto& expected : results) {
-        Position position = -1;
-        EndState end{};
-        std::int64_t attempt = 0;
-        REQUIRE(quick.next_end(position, end, attempt));
-        CHECK(position == expected.position);
-        CHECK(attempt == expected.attempt);
-        CHECK((end == EndState::done) == (expected.state == "done"));
-        CHECK((end == EndState::cancelled) == (expected.state == "cancelled"));
+        ResultEnd end;
+        REQUIRE(quick.next_end(end));
+        CHECK(end.position == expected.position);
+        CHECK(end.attempt == expected.attempt);
+        CHECK(end.round == expected.round);
+        CHECK(state_name(end.state) == expected.state);
     }
 }
 

@@ -2,7 +2,6 @@
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
 #include <map>
-#include <set>
 
 #include "common/limits.hpp"
 #include "slave/influx_writer.hpp"
@@ -47,7 +46,7 @@ const json::value& open_api() {
     return document;
 }
 
-/// METHOD PATH -> role, kind of body and names of the query's parameters.
+/// METHOD PATH -> role and kind of body.
 std::map<std::string, std::string> documented() {
     std::map<std::string, std::string> found;
     for (const auto& path : open_api().at("paths").as_object())
@@ -63,15 +62,6 @@ std::map<std::string, std::string> documented() {
                 text += json_kind ? "json" : "bytes";
                 if (!body->at("required").as_bool()) text += "?";
             }
-            std::set<std::string> names;
-            if (const auto* parameters = told.if_contains("parameters"))
-                for (const auto& each : parameters->as_array()) {
-                    const auto parameter = resolve(open_api(), each);
-                    if (parameter.at("in") == "query")
-                        names.emplace(parameter.at("name").as_string());
-                }
-            text += " query=";
-            for (const auto& name : names) text += name + ",";
             found[method + ' ' + std::string(path.key())] = text;
         }
     return found;
@@ -81,12 +71,8 @@ std::map<std::string, std::string> routed() {
     std::map<std::string, std::string> found;
     const char* kinds[] = {"", "json?", "json", "bytes"};
     for (const auto& route : routes()) {
-        std::string text =
-            std::string(route.role) + " body=" + kinds[static_cast<int>(route.body)] + " query=";
-        std::set<std::string> names;
-        for (const auto& name : split(route.query, ',')) names.insert(name);
-        for (const auto& name : names) text += name + ",";
-        found[std::string(route.method) + ' ' + route.path] = text;
+        found[std::string(route.method) + ' ' + route.path] =
+            std::string(route.role) + " body=" + kinds[static_cast<int>(route.body)];
     }
     return found;
 }
@@ -265,6 +251,43 @@ TEST_CASE("output becomes UTF-8, wherever it was cut", "[web]") {
     CHECK(text.feed(OutputStream::out, "\xe2\x82") == "");
     text.reset();
     CHECK(text.feed(OutputStream::out, "x") == "x");
+}
+
+TEST_CASE("reading goes on wherever it was left", "[web]") {
+    std::string records;
+    append_output(records, OutputStream::out, "hello");
+    append_output(records, OutputStream::err, "oh");
+    append_output(records, OutputStream::out, "end");
+    Output answer;
+    answer.attempt = 2;
+    for (std::size_t cut = 1; cut < records.size(); ++cut) {
+        CAPTURE(cut);
+        std::string seen;
+        const auto sink = [&](OutputStream stream, std::string_view bytes) {
+            for (const char c : bytes) seen += stream == OutputStream::err ? '2' : c;
+        };
+        TaskOutput first(7, 3);
+        answer.offset = 0;
+        first.take(answer, std::string_view(records).substr(0, cut), sink);
+        const auto place = place_in(event_id(first.place())).value_or(ReadingPlace());
+        TaskOutput second(7, 3);
+        second.resume(place);
+        answer.offset = second.request(true).offset;
+        CHECK(answer.offset <= static_cast<std::int64_t>(cut));
+        second.take(answer,
+                    std::string_view(records).substr(static_cast<std::size_t>(answer.offset)),
+                    sink);
+        CHECK(seen == "hello22end");
+    }
+}
+
+TEST_CASE("what is no place in a log", "[web]") {
+    CHECK(event_id(ReadingPlace()).empty());
+    for (const char* bad : {"", "1", "x", "1-", "0-5", "1-0", "1-2-3", "1-2-4-5", "1-2-0-5",
+                            "1-2-1-0", "1-2-1-99999999999", "1-2-1-5-6", "1-2x"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(place_in(bad));
+    }
 }
 
 TEST_CASE("the verdict is one line about what matters most", "[web]") {

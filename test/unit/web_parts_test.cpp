@@ -63,6 +63,24 @@ TEST_CASE("hosts of a server beyond loopback", "[web]") {
     CHECK(judge(rule, "192.168.1.5:80", "192.168.1.5") == HostVerdict::foreign);
 }
 
+TEST_CASE("addresses that are allowed, as behind a forwarded port", "[web]") {
+    HostRule rule;
+    rule.port = 8123;
+    rule.beyond_loopback = true;
+    rule.names = {"192.168.1.10", "[2001:db8::0:1]", "fd00::1"};
+    for (const char* good : {"192.168.1.10:8123", "192.168.1.10", "[2001:DB8:0::1]:8123",
+                             "[fd00:0::1]", "[::ffff:192.168.1.10]", "172.18.0.2:8123"}) {
+        CAPTURE(good);
+        CHECK(judge(rule, good, "172.18.0.2") == HostVerdict::ours);
+    }
+    for (const char* foreign : {"192.168.1.10:9000", "192.168.1.11:8123", "[fd00::2]"}) {
+        CAPTURE(foreign);
+        CHECK(judge(rule, foreign, "172.18.0.2") == HostVerdict::foreign);
+    }
+    rule.beyond_loopback = false;
+    CHECK(judge(rule, "192.168.1.10:8123") == HostVerdict::ours);
+}
+
 TEST_CASE("loopback is recognised through IPv6 too", "[web]") {
     CHECK(is_loopback(make_address("127.0.0.1")));
     CHECK(is_loopback(make_address("::1")));

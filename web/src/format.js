@@ -25,10 +25,6 @@ export function span(seconds) {
   return duration(seconds);
 }
 
-export function ago(seconds) {
-  return seconds < 1 ? "just now" : `${duration(seconds)} ago`;
-}
-
 // Powers of 1024, as the cluster counts.
 export function bytes(count) {
   if (count === 0) return "0 B";

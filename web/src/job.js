@@ -6,7 +6,7 @@ import { post, request } from "./api.js";
 import { clip, commandLine, duration, isOver, jobTitle, number, plural, tasksOf }
   from "./format.js";
 import { Badge, ConfirmButton, Facts, Quiet, TaskStrip, Trouble } from "./parts.js";
-import { jobs, mayDo } from "./store.js";
+import { jobs, mayDo, withOlder } from "./store.js";
 import { TaskGrid, useTasks } from "./tasks.js";
 import { TaskPanel } from "./task.js";
 
@@ -64,23 +64,25 @@ export function JobRow({ job, heading = "h3" }) {
 const pageLength = 50;
 
 export function JobsPage() {
-  const [older, setOlder] = useState([]);
+  const [known, setKnown] = useState([]); // all that is shown, once older jobs were asked for
   const [next, setNext] = useState(undefined);
   const [error, setError] = useState(null);
+  const all = withOlder(jobs.value, known);
+  // New jobs push others out of the newest 200, which would leave a gap before the older ones.
+  useEffect(() => {
+    if (known.length > 0) setKnown(all);
+  }, [jobs.value]);
   const more = async () => {
     try {
-      const all = [...jobs.value, ...older];
       const cursor = next ?? all.at(-1)?.id;
       const page = await request(`jobs?limit=${pageLength}${cursor ? `&cursor=${cursor}` : ""}`);
-      setOlder([...older, ...page.jobs]);
+      setKnown([...all, ...page.jobs]);
       setNext(page.next);
       setError(null);
     } catch (problem) {
       setError(problem);
     }
   };
-  const live = new Set(jobs.value.map((job) => job.id));
-  const all = [...jobs.value, ...older.filter((job) => !live.has(job.id))];
   return html`<header class="page-head"><h1>Jobs</h1>
       ${mayDo("submit") && html`<a class="button primary" href="#/run">Run a job</a>`}</header>
     ${all.length === 0 ? html`<${Quiet}>Nothing was asked of this cluster yet.</${Quiet}>`

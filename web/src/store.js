@@ -28,13 +28,20 @@ export const mayDo = (role) => {
   return order.indexOf(who.value?.role ?? null) >= order.indexOf(role);
 };
 
-// The webserver's clock, as far as it is known: an event is never received before it was sent.
+// The webserver's clock, as far as it is known: an event is never received before it was sent, so
+// the one that was quickest on its way tells best. But no two clocks run equally fast: what was told
+// long ago counts less.
+const drift = 0.001; // no clock is as wrong as that
 let offset = null;
+let heard = 0;
 const here = () => performance.now() / 1000;
 export const clock = () => here() + (offset ?? 0);
 
 function hear(time, anew) {
-  if (anew || offset == null || time - here() > offset) offset = time - here();
+  const now = here();
+  const told = time - now;
+  offset = anew || offset == null ? told : Math.max(told, offset - drift * (now - heard));
+  heard = now;
 }
 
 function historyOf(id) {
@@ -97,6 +104,12 @@ function merge(list, { changed, gone }) {
 
 const newestFirst = (a, b) => Number(b.id) - Number(a.id);
 
+// The newest jobs, and behind them what is known of older ones.
+export function withOlder(newest, known) {
+  const last = Number(newest.at(-1)?.id ?? 0);
+  return [...newest, ...known.filter(({ id }) => Number(id) < last)];
+}
+
 const take = {
   state(state) {
     const restarted = offset == null || Math.abs(state.clock - clock()) > 5;
@@ -129,7 +142,10 @@ const take = {
     skipped.value = event.skipped;
   },
   events(event) {
-    events.value = [...events.value, ...event.events].slice(-eventsKept);
+    // A state tells at once what the stream is about to tell: it is not shown twice.
+    const last = events.value.at(-1)?.id ?? 0;
+    const news = event.events.filter(({ id }) => id > last);
+    events.value = [...events.value, ...news].slice(-eventsKept);
   },
   master(event) {
     cluster.value = event;
