@@ -53,7 +53,8 @@ bool follow_once(Client& client, WatchEvents& request, bool as_json) {
 int verb_events(const Invocation& invocation) {
     Arguments arguments(invocation.arguments);
     WatchEvents request;
-    request.follow = arguments.take_toggle("-f") | arguments.take_toggle("--follow");
+    const bool f = arguments.take_toggle("-f");
+    request.follow = arguments.take_toggle("--follow") || f;
     if (arguments.take_toggle("--new")) request.since = -1;
     if (const auto since = arguments.take_value("--since")) {
         const auto end = since->data() + since->size();

@@ -137,7 +137,8 @@ void follow_many(Client& client, const GetJob& request, Printer& printer) {
 
 int verb_logs(const Invocation& invocation) {
     Arguments arguments(invocation.arguments);
-    const bool follow = arguments.take_toggle("-f") | arguments.take_toggle("--follow");
+    const bool f = arguments.take_toggle("-f");
+    const bool follow = arguments.take_toggle("--follow") || f;
     const bool prefix = arguments.take_toggle("--prefix");
     GetJob request;
     if (const auto task = arguments.take_task()) {

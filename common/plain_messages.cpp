@@ -1,5 +1,7 @@
 #include "common/plain_messages.hpp"
 
+#include <cmath>
+
 namespace rpic::plain {
 
 namespace {
@@ -12,7 +14,8 @@ void take_text(const json::object& object, std::string_view name, std::string& i
 std::optional<double> number(const json::object& object, std::string_view name) {
     const auto* value = object.if_contains(name);
     if (value == nullptr || !value->is_number()) return std::nullopt;
-    return value->to_number<double>();
+    const auto number = value->to_number<double>();
+    return std::isfinite(number) ? std::optional(number) : std::nullopt;  // 1e999 is not
 }
 
 /// A count that a double can hold exactly; anything else is 0.
